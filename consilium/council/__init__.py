@@ -1,0 +1,1 @@
+"""The council: what a user holds, and the graph of one turn."""

@@ -1,0 +1,1 @@
+"""Deliberation: how statements become a verdict."""

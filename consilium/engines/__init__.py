@@ -1,0 +1,1 @@
+"""Engines: whatever turns (member, messages) into text or likelihoods."""

@@ -1,0 +1,1 @@
+"""Evaluation: how good a member is at its own work."""

@@ -1,0 +1,1 @@
+"""The ledger: who sat, why, what they said and what came of it."""

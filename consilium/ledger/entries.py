@@ -1,0 +1,150 @@
+"""What the ledger holds: one frozen value for each kind of row, each with the key that makes it unique."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Literal, TypeAlias
+
+
+def now() -> datetime:
+    """Return the present moment in UTC."""
+    return datetime.now(UTC)
+
+
+TurnStatus: TypeAlias = Literal["open", "concluded", "failed"]
+SeatRole: TypeAlias = Literal["speaker", "chair"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MemberEntry:
+    """A member as it was when it could sit. Key: ``content_name``."""
+
+    content_name: str
+    """``slug@sha256[:12]`` of the adapter, or the slug alone for the bare base."""
+    name: str
+    group: str
+    adapter_digest: str | None
+    """sha256 of the adapter in hex; None for the bare base."""
+    base: str
+    """The base model, ``slug@sha256[:12]``."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TurnEntry:
+    """One user message. Key: ``id``; and ``(session_id, number)`` is unique too."""
+
+    id: str
+    session_id: str
+    number: int
+    """Place in the session, from 1; given by the ledger at admission."""
+    message: str
+    status: TurnStatus
+    admitted_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SeatEntry:
+    """One member's place in one turn. Key: ``(turn_id, number)``."""
+
+    turn_id: str
+    number: int
+    """From 0, in the router's order; a chair comes after the speakers."""
+    member: str
+    content_name: str
+    """Which adapter exactly; refers to a `MemberEntry`."""
+    role: SeatRole
+    weight: float
+    """The router's share for this seat; the weights of a turn's speakers sum to 1."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DecisionEntry:
+    """What the router answered for a turn. Key: ``turn_id``."""
+
+    turn_id: str
+    router: str
+    router_digest: str
+    scores: Mapping[str, float]
+    """For every member of the catalogue: the router's probability that it should sit."""
+    propensities: Mapping[str, float]
+    """For every member: the probability with which this router would have seated it."""
+    abstained: bool
+    """Whether nobody fitted, so that the bare base sits."""
+    seats: tuple[SeatEntry, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StatementEntry:
+    """What a seat said, or the error that kept it from speaking. Key: ``(turn_id, seat, attempt)``."""
+
+    turn_id: str
+    seat: int
+    attempt: int
+    text: str
+    """Empty where there is an error."""
+    error: str | None
+    """Class name of the typed error, or None."""
+    error_message: str | None
+    finish: Literal["stop", "length", "error"]
+    prompt_tokens: int
+    completion_tokens: int
+    first_token_ms: float
+    latency_ms: float
+    engine: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VerdictEntry:
+    """The turn's answer. Key: ``turn_id``."""
+
+    turn_id: str
+    text: str
+    method: str
+    source_seat: int
+    """The seat whose words these are (a chair's own seat if it composed them)."""
+    agreement: float
+    """Share of the speakers' weight that stands behind the text, in [0, 1]."""
+    dissent: tuple[int, ...]
+    """Seats that spoke and stand for something else."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClosingEntry:
+    """The end of a turn. Key: ``turn_id``; the first closing stands."""
+
+    turn_id: str
+    status: Literal["concluded", "failed"]
+    closed_at: datetime = field(default_factory=now)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OutcomeEntry:
+    """A score given afterwards. Key: ``key``, chosen by the caller or drawn anew."""
+
+    key: str
+    turn_id: str
+    seat: int | None
+    """The seat that is scored; None scores the turn as a whole."""
+    score: float
+    """In [0, 1]."""
+    source: Literal["user", "judge", "metric", "script"]
+    scored_at: datetime = field(default_factory=now)
+
+
+Entry: TypeAlias = MemberEntry | SeatEntry | DecisionEntry | StatementEntry | VerdictEntry | ClosingEntry | OutcomeEntry
+"""Everything but a turn's admission, which has a method of its own because the ledger numbers the turn."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TurnLog:
+    """All that the ledger holds of one turn."""
+
+    turn: TurnEntry
+    decision: DecisionEntry | None
+    seats: tuple[SeatEntry, ...]
+    """By number; the decision's seats, and a chair's if one sat."""
+    statements: tuple[StatementEntry, ...]
+    """By (seat, attempt)."""
+    verdict: VerdictEntry | None
+    outcomes: tuple[OutcomeEntry, ...]
+    """By time."""

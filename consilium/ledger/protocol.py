@@ -1,0 +1,55 @@
+"""The `Ledger` seam."""
+
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Protocol, Self
+
+from consilium.ledger.entries import Entry, TurnEntry, TurnLog
+
+
+class Ledger(Protocol):
+    """Keeps what happened; the truth from which a turn can be replayed after any crash.
+
+    A ledger is an asynchronous context manager: entering opens it and brings its schema up to date, leaving closes it.
+    Every write is durable when the call returns, and insert-or-return: an entry whose key is already there changes
+    nothing, and the entry that stands is returned instead. Calls may be made concurrently from one event loop.
+    All calls raise `LedgerLocked` or `LedgerReadOnly` where the database says so.
+    """
+
+    async def __aenter__(self) -> Self: ...
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+    async def admit(self, *, session_id: str, turn_id: str, message: str) -> TurnEntry:
+        """Record a new turn at the end of its session, and the session if it is new.
+
+        Returns:
+            The turn with its number; the recorded one if ``turn_id`` was admitted before.
+        """
+        ...
+
+    async def record(self, *entries: Entry) -> tuple[Entry, ...]:
+        """Insert the entries in one transaction and return, in the same order, those that stand.
+
+        Raises:
+            UnknownTurn: an entry names a turn or seat that was never recorded; nothing is written.
+        """
+        ...
+
+    async def load(self, turn_id: str) -> TurnLog:
+        """Return all that is recorded of one turn.
+
+        Raises:
+            UnknownTurn: no turn has that id.
+        """
+        ...
+
+    async def turns(self, *, session_id: str | None = None, limit: int = 20) -> Sequence[TurnLog]:
+        """Return the newest ``limit`` turns, of one session or of all, oldest first.
+
+        Raises:
+            UnknownTurn: no session has that id.
+        """
+        ...

@@ -1,0 +1,191 @@
+"""An adapter on disk: what it may consist of, its name by content, and the checks before any tensor is read.
+
+Only ``adapter_config.json`` and ``adapter_model.safetensors`` may lie in the folder. PEFT falls back to a pickle where
+no safetensors file is there, hence the check of names comes first, and PEFT itself is never given a path: the bytes
+that were checked are the bytes that are loaded.
+"""
+
+import hashlib
+import json
+import struct
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from consilium.errors import AdapterRefused
+from consilium.members.persona import AdapterPin
+
+CONFIG_FILE = "adapter_config.json"
+WEIGHTS_FILE = "adapter_model.safetensors"
+TARGET_MODULES = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
+MAX_RANK = 64
+MAX_CONFIG_BYTES = 64 * 1024
+MAX_HEADER_BYTES = 1024 * 1024
+MAX_WEIGHTS_BYTES = 256 * 1024 * 1024
+_DTYPE_BYTES = {"F32": 4, "F16": 2, "BF16": 2}
+
+
+class LoraSettings(BaseModel):
+    """The part of PEFT's ``adapter_config.json`` that plain LoRA needs; any other key is refused."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    peft_type: Literal["LORA"] = "LORA"
+    task_type: Literal["CAUSAL_LM"] = "CAUSAL_LM"
+    base_model_name_or_path: str
+    """Name by content of the base it was trained on, ``slug@sha256[:12]``."""
+    r: int = Field(ge=1, le=MAX_RANK)
+    """Rank: A is [r, inputs], B is [outputs, r]."""
+    lora_alpha: float = Field(gt=0, le=1_024)
+    """Numerator of the scale ``alpha / r`` (``alpha / sqrt(r)`` with rsLoRA)."""
+    use_rslora: bool = False
+    target_modules: tuple[Literal["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"], ...]
+    bias: Literal["none"] = "none"
+    inference_mode: Literal[True] = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Adapter:
+    """An adapter that passed every check short of reading its tensors."""
+
+    folder: Path
+    pin: AdapterPin
+    settings: LoraSettings
+    weights: bytes
+    """The safetensors file, as digested."""
+
+    @property
+    def bytes_on_disk(self) -> int:
+        """Size of the weights in bytes."""
+        return len(self.weights)
+
+
+def adapter_digest(config: bytes, weights: bytes) -> str:
+    """Return the sha256 over configuration and weights, each preceded by its length in eight bytes."""
+    digest = hashlib.sha256()
+    for part in (config, weights):
+        digest.update(struct.pack("<Q", len(part)))
+        digest.update(part)
+    return digest.hexdigest()
+
+
+def read_adapter(folder: Path, *, root: Path, pin: AdapterPin) -> Adapter:
+    """Check the adapter in ``folder`` and return it with its bytes.
+
+    In this order: the folder's real path lies inside ``root``; it holds the two allowed files and no link; sizes; the
+    configuration is plain LoRA for the pinned base; the tensors' header is sane; the digest is the pinned one.
+
+    Raises:
+        AdapterRefused: naming the first check that failed.
+    """
+    _check_files(folder, root)
+    config = _read(folder / CONFIG_FILE, MAX_CONFIG_BYTES)
+    weights = _read(folder / WEIGHTS_FILE, MAX_WEIGHTS_BYTES)
+    settings = parse_settings(config, where=folder / CONFIG_FILE)
+    if settings.base_model_name_or_path != pin.base:
+        raise AdapterRefused(
+            f"{folder} was trained on base {settings.base_model_name_or_path!r}, its persona names {pin.base!r}. "
+            "Train the member again on that base."
+        )
+    check_header(weights, settings, where=folder / WEIGHTS_FILE)
+    if (digest := adapter_digest(config, weights)) != pin.digest:
+        raise AdapterRefused(
+            f"{folder} has digest {digest[:12]}, its persona pins {pin.digest[:12]}: the files were changed. "
+            "Restore them, or train the member again."
+        )
+    return Adapter(folder=folder, pin=pin, settings=settings, weights=weights)
+
+
+def _check_files(folder: Path, root: Path) -> None:
+    if not folder.is_dir():
+        raise AdapterRefused(f"{folder} is not a folder. Train the member, or remove [adapter] from its persona.")
+    if not folder.resolve().is_relative_to(root.resolve()):
+        raise AdapterRefused(f"{folder} leads out of {root}. Put the adapter inside that folder.")
+    found = sorted(folder.iterdir())
+    if unexpected := [p.name for p in found if p.name not in (CONFIG_FILE, WEIGHTS_FILE)]:
+        raise AdapterRefused(
+            f"{folder} holds {unexpected[0]!r}; only {CONFIG_FILE} and {WEIGHTS_FILE} may lie there "
+            "(pickles and code are never loaded). Remove it, or convert the weights to safetensors."
+        )
+    if missing := {CONFIG_FILE, WEIGHTS_FILE} - {p.name for p in found}:
+        raise AdapterRefused(f"{folder} lacks {min(missing)!r}. Train the member again.")
+    for path in found:
+        if path.is_symlink() or not path.is_file():
+            raise AdapterRefused(f"{path} is not a plain file. Replace it by the file itself.")
+
+
+def _read(path: Path, limit: int) -> bytes:
+    if (size := path.stat().st_size) > limit:
+        raise AdapterRefused(f"{path} has {size:,} bytes; at most {limit:,} are read. Use a smaller rank.")
+    return path.read_bytes()
+
+
+def parse_settings(config: bytes, *, where: Path) -> LoraSettings:
+    """Parse ``adapter_config.json`` strictly. Raises `AdapterRefused` on any key outside `LoraSettings`."""
+    try:
+        return LoraSettings.model_validate_json(config)
+    except ValidationError as error:
+        fault = error.errors()[0]
+        field = ".".join(map(str, fault["loc"])) or "file"
+        raise AdapterRefused(
+            f"{where}: {field}: {fault['msg']} (got {str(fault['input'])[:60]!r}). "
+            "Only plain LoRA is served; `consilium train member` writes such a file."
+        ) from error
+
+
+def check_header(weights: bytes, settings: LoraSettings, *, where: Path) -> None:
+    """Check a safetensors header against ``settings`` without reading a tensor.
+
+    Each tensor must be a LoRA A or B matrix of an allowed module with the configured rank, in F32, F16 or BF16, and
+    the tensors must fill the file exactly.
+
+    Raises:
+        AdapterRefused: naming the tensor and what is wrong with it.
+    """
+    header = _header(weights, where)
+    covered = 0
+    for name, entry in header.items():
+        if name == "__metadata__":
+            continue
+        covered += _check_tensor(name, entry, settings, where)
+    if covered == 0:
+        raise AdapterRefused(f"{where} holds no tensor. Train the member again.")
+    (length,) = struct.unpack_from("<Q", weights)
+    if covered != len(weights) - 8 - length:
+        raise AdapterRefused(f"{where} is truncated or padded: its tensors fill {covered:,} bytes. Restore it.")
+
+
+def _header(weights: bytes, where: Path) -> dict[str, Any]:
+    if len(weights) < 8:
+        raise AdapterRefused(f"{where} has {len(weights)} bytes and is no safetensors file. Restore it.")
+    (length,) = struct.unpack_from("<Q", weights)
+    if length > min(MAX_HEADER_BYTES, len(weights) - 8):
+        raise AdapterRefused(f"{where} claims a header of {length:,} bytes. Restore the file.")
+    try:
+        header = json.loads(weights[8 : 8 + length])
+    except (UnicodeDecodeError, ValueError, RecursionError) as error:
+        raise AdapterRefused(f"{where} has an unreadable header: {error}. Restore the file.") from error
+    if not isinstance(header, dict):
+        raise AdapterRefused(f"{where} has a header that is no table. Restore the file.")
+    return header
+
+
+def _check_tensor(name: str, entry: object, settings: LoraSettings, where: Path) -> int:
+    """Return the tensor's size in bytes."""
+    module, _, matrix = name.removesuffix(".weight").rpartition(".")
+    axis = {"lora_A": 0, "lora_B": 1}.get(matrix)
+    if axis is None or not name.endswith(".weight") or module.rpartition(".")[2] not in settings.target_modules:
+        raise AdapterRefused(f"{where} holds {name[:120]!r}, which is no LoRA matrix of {settings.target_modules}.")
+    match entry:
+        case {"dtype": str(dtype), "shape": [int(rows), int(columns)], "data_offsets": [int(start), int(end)]}:
+            size = rows * columns * _DTYPE_BYTES.get(dtype, 0)
+        case _:
+            raise AdapterRefused(f"{where}: tensor {name!r} has a malformed header entry. Restore the file.")
+    if (rows, columns)[axis] != settings.r or size <= 0 or end - start != size:
+        raise AdapterRefused(
+            f"{where}: tensor {name!r} is {dtype} {[rows, columns]} over {end - start} bytes; "
+            f"rank {settings.r} in F32, F16 or BF16 was announced. Restore the file."
+        )
+    return size

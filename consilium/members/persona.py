@@ -1,0 +1,143 @@
+"""A persona: the written definition of a role, one ``persona.toml`` in a folder of its own."""
+
+import re
+import tomllib
+from pathlib import Path
+from typing import Annotated, Literal, Self, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, field_validator, model_validator
+
+from consilium.errors import BadPersona
+
+MAX_FILE_BYTES = 64 * 1024
+"""A persona is a page of text; anything larger is refused before it is parsed."""
+
+Slug = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_-]{0,39}$")]
+Digest = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+BaseName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._-]*@[0-9a-f]{12}$")]
+Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=4_000)]
+
+Model = TypeVar("Model", bound=BaseModel)
+
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f\u202a-\u202e\u2066-\u2069]")
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class SamplingDefaults(_Strict):
+    """How a member speaks unless the caller says otherwise."""
+
+    max_tokens: Annotated[int, Field(ge=1, le=4_096)] = 128
+    """Longest statement, in tokens."""
+    temperature: Annotated[float, Field(ge=0, le=2)] = 0.0
+    """0 takes the likeliest token each time; above 0 the logits are divided by it and a token is drawn."""
+    top_p: Annotated[float, Field(gt=0, le=1)] = 1.0
+    """Draw only from the smallest set of tokens whose probabilities reach this sum."""
+    repetition_penalty: Annotated[float, Field(ge=1, le=2)] = 1.0
+    """Divide positive (multiply negative) logits of tokens that the statement already holds; 1 is off (CTRL, eq. 5)."""
+    stop: tuple[Annotated[str, StringConstraints(min_length=1, max_length=40)], ...] = ()
+    """Strings that end a statement; they are not part of it."""
+
+
+class AdapterPin(_Strict):
+    """The weights a member is bound to, by content."""
+
+    digest: Digest
+    """sha256 over configuration and weights, see :func:`consilium.members.adapter.adapter_digest`."""
+    base: BaseName
+    """The base model it was trained on, ``slug@sha256[:12]``."""
+
+
+class RowsSpec(_Strict):
+    """How rows of a JSONL file become requests and replies; the defaults fit ``{"input": .., "targets": [..]}``."""
+
+    kind: Literal["pairs", "dialogue"] = "pairs"
+    """``pairs``: a row is a request and its replies. ``dialogue``: a speech; a reply answers the one before."""
+    input: str = "input"
+    """Field with the request (pairs)."""
+    target: str = "targets"
+    """Field with the reply, or with a list of accepted replies (pairs)."""
+    requests: tuple[Text, ...] = ("{input}",)
+    """Phrasings of the request, used in turn; ``{input}`` stands for the field's text."""
+    speaker: str = ""
+    """Whose speeches are learned (dialogue)."""
+    held_out: tuple[str, ...] = ()
+    """Works kept out of training and used for testing (dialogue). Without it the last fifth of a single file is."""
+    exclude: tuple[str, ...] = ()
+    """Rows that hold one of these words, in any case, are left out."""
+    min_input_chars: Annotated[int, Field(ge=1)] = 1
+    """Rows with a shorter request are left out."""
+    max_target_chars: Annotated[int, Field(ge=1)] = 1_200
+    """Rows with a longer reply are left out."""
+
+
+class Training(_Strict):
+    """Where an adapter comes from: enough to make it again, and to know whether one may."""
+
+    source: Text
+    """The data's origin, with its revision."""
+    licence: Text
+    """Licence of the data, hence of the adapter."""
+    rows: RowsSpec = RowsSpec()
+    metric: Literal["chrf", "frame", "style"]
+    """What its held-out statements are scored with, see :mod:`consilium.evaluation.metrics`."""
+    limit: Annotated[int, Field(ge=1)] | None = None
+    """Train on at most this many rows."""
+    epochs: Annotated[float, Field(gt=0, le=20)] = 1.0
+    learning_rate: Annotated[float, Field(gt=0, le=1)] = 2e-4
+    rank: Annotated[int, Field(ge=1, le=64)] = 8
+
+
+class Persona(_Strict):
+    """A role: who it is, when to ask it, how it speaks, and which adapter it is bound to (none: the bare base)."""
+
+    schema_version: Literal[1] = 1
+    name: Slug
+    group: Slug
+    description: Text
+    system_prompt: Text
+    examples: Annotated[tuple[Text, ...], Field(min_length=3, max_length=200)]
+    """Requests that this member should be seated for; the router learns from them."""
+    sampling: SamplingDefaults = SamplingDefaults()
+    training: Training | None = None
+    adapter: AdapterPin | None = None
+
+    @field_validator("description", "system_prompt", "examples")
+    @classmethod
+    def _printable(cls, value: str | tuple[str, ...]) -> str | tuple[str, ...]:
+        for text in (value,) if isinstance(value, str) else value:
+            if found := _CONTROL.search(text):
+                raise ValueError(f"holds the control character {found.group()!r}")
+        return value
+
+    @model_validator(mode="after")
+    def _adapter_has_provenance(self) -> Self:
+        if self.adapter is not None and self.training is None:
+            raise ValueError("an adapter needs a [training] table that names its source and licence")
+        return self
+
+    @classmethod
+    def read(cls, path: Path) -> Self:
+        """Read and validate one ``persona.toml``.
+
+        Raises:
+            BadPersona: the file is missing, larger than 64 KiB, not UTF-8 TOML, or breaks the schema.
+        """
+        return read_toml(path, cls)
+
+
+def read_toml(path: Path, model: type[Model]) -> Model:
+    """Read a small TOML file into ``model``; every failure is a `BadPersona` that names file, field and remedy."""
+    try:
+        if (size := path.stat().st_size) > MAX_FILE_BYTES:
+            raise BadPersona(f"{path} has {size:,} bytes; at most {MAX_FILE_BYTES:,} are read. Shorten its texts.")
+        return model.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
+    except FileNotFoundError as error:
+        raise BadPersona(f"{path} does not exist; each member of the catalogue needs one.") from error
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise BadPersona(f"{path} is not readable TOML: {error}. Correct the file.") from error
+    except ValidationError as error:
+        faults = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'file'}: {e['msg']}" for e in error.errors()[:5])
+        raise BadPersona(f"{path} does not fit the schema: {faults}. Correct those fields.") from error

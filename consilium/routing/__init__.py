@@ -1,0 +1,1 @@
+"""Routing: who should sit in a turn, and how surely."""

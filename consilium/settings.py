@@ -1,0 +1,90 @@
+"""Settings: defaults, then ``consilium.toml``, then ``CONSILIUM_*``, then keyword arguments.
+
+Nothing else reads the environment. The data that comes with the package (personas, migrations) is found here too.
+"""
+
+from importlib import resources
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+import platformdirs
+from pydantic import Field, ValidationError
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+from consilium.errors import BadSettings
+
+SETTINGS_FILE = Path("consilium.toml")
+
+
+def data_folder(name: Literal["personas", "storage"]) -> Path:
+    """Return a folder of data: inside the installed package, or beside it in a checkout."""
+    package = Path(str(resources.files("consilium")))
+    packed = package / "_data" / name
+    return packed if packed.is_dir() else package.parent / name
+
+
+def default_database() -> str:
+    """Return the URL of the default ledger: ``storage/`` of a checkout, else the user's data directory."""
+    storage = data_folder("storage")
+    in_checkout = (storage.parent / "pyproject.toml").is_file()
+    folder = storage if in_checkout else Path(platformdirs.user_data_dir("consilium"))
+    return f"sqlite:///{folder / 'consilium.db'}"
+
+
+class Settings(BaseSettings):
+    """Everything that can be configured, in one frozen value."""
+
+    model_config = SettingsConfigDict(env_prefix="CONSILIUM_", toml_file=SETTINGS_FILE, extra="forbid", frozen=True)
+
+    base: str = "smollm2-135m-instruct"
+    """Base model: the built-in one, a folder, or a hub id."""
+    personas: Path = Field(default_factory=lambda: data_folder("personas"))
+    """Folder with ``catalogue.toml``."""
+    cache_dir: Path = Field(default_factory=lambda: Path(platformdirs.user_cache_dir("consilium")))
+    """Where the base model is kept."""
+    database: str = Field(default_factory=default_database)
+    """SQLAlchemy URL of the ledger."""
+    engine: Literal["embedded", "scripted"] = "embedded"
+    seats: Annotated[int, Field(ge=1, le=32)] = 3
+    """At most this many members sit in a turn."""
+    deliberation: Literal["best", "vote", "chair"] = "best"
+    """How statements become a verdict."""
+    deadline_s: Annotated[float, Field(gt=0)] = 120.0
+    """Seconds each seat has for its statement."""
+    seed: int = 0
+
+    @classmethod
+    def load(cls, **overrides: object) -> Self:
+        """Build the settings; overrides that are None are as good as absent.
+
+        Raises:
+            BadSettings: a name that does not exist, or a value of the wrong type or out of range.
+        """
+        given: dict[str, Any] = {name: value for name, value in overrides.items() if value is not None}
+        try:
+            return cls(**given)
+        except ValidationError as error:
+            fault = error.errors()[0]
+            raise BadSettings(
+                f"setting {'.'.join(map(str, fault['loc']))}={fault['input']!r}: {fault['msg']}. "
+                "Correct it in the call, in CONSILIUM_* or in consilium.toml."
+            ) from error
+        except ValueError as error:  # TOML that does not parse
+            raise BadSettings(f"{SETTINGS_FILE.absolute()} cannot be read: {error}. Correct the file.") from error
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Order the sources: keyword arguments, environment, TOML file."""
+        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls)

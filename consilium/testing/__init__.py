@@ -1,0 +1,1 @@
+"""Conformance suites that a third party can run on its own implementation of a seam."""

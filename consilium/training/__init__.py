@@ -1,0 +1,1 @@
+"""Training: from rows of text to an installed adapter."""

@@ -1,0 +1,203 @@
+"""`train_member`: the recipe that turns rows into an adapter (trl's SFTTrainer over peft's LoRA)."""
+
+import json
+import logging
+import shutil
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from consilium.errors import BadRows, MissingExtra
+from consilium.members.adapter import CONFIG_FILE, TARGET_MODULES, WEIGHTS_FILE, LoraSettings
+from consilium.members.base import Base
+from consilium.members.persona import Persona, Training
+from consilium.training.memory import keep_freed_memory
+from consilium.training.rows import Row
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+    from peft import LoraConfig
+    from transformers import TrainerCallback
+    from trl.trainer.sft_config import SFTConfig
+
+MAX_TOKENS = 512
+"""Longest training example, prompt and reply together."""
+BATCH_SIZE = 16
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """Where a training run stands after an optimiser step."""
+
+    done: int
+    total: int
+    loss: float
+    """Mean cross-entropy of the reply's tokens since the last report, in nats."""
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trained:
+    """A finished run: a folder with the two files of an adapter, and what it took."""
+
+    folder: Path
+    rows: int
+    steps: int
+    seconds: float
+    """Of this process; a resumed run counts from its resumption."""
+    loss: float
+    """The last reported training loss, in nats a token."""
+
+
+def train_member(
+    persona: Persona,
+    rows: tuple[Row, ...],
+    base: Base,
+    work: Path,
+    *,
+    seed: int = 0,
+    on_step: Callable[[Step], None] | None = None,
+) -> Trained:
+    """Train a LoRA adapter for ``persona`` and leave it in ``work/adapter``.
+
+    Float32 on the CPU, all seven linear projections of every layer, loss on the reply's tokens alone. Checkpoints lie
+    in ``work``; a run that finds one goes on from there. LoRA: Hu et al., arXiv 2106.09685.
+
+    Args:
+        persona: gives the system prompt and, in its [training] table, rank, epochs and learning rate.
+        rows: what to learn from, already split and filtered.
+        base: the base model.
+        work: a folder of its own for checkpoints and the result.
+        seed: of initialisation and shuffling.
+        on_step: told about progress every few steps.
+
+    Raises:
+        BadRows: the persona has no [training] table, or there are no rows.
+        MissingExtra: trl is not installed.
+    """
+    recipe = persona.training
+    if recipe is None or not rows:
+        raise BadRows(f"{persona.name!r} has {len(rows)} rows and training={recipe!r}; it needs rows and a [training].")
+    try:
+        from trl.trainer.sft_trainer import SFTTrainer
+    except ImportError as error:
+        raise MissingExtra("training needs trl: pip install 'consilium[train]'") from error
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    keep_freed_memory()
+    started = time.monotonic()
+    chosen = rows[: recipe.limit]
+    trainer = SFTTrainer(
+        model=AutoModelForCausalLM.from_pretrained(base.path, dtype=torch.float32),
+        args=_arguments(recipe, work, seed),
+        train_dataset=_dataset(persona, chosen),
+        processing_class=AutoTokenizer.from_pretrained(base.path),
+        peft_config=_lora(recipe),
+        callbacks=[_reporter(on_step)] if on_step else [],
+    )
+    checkpoints = sorted(work.glob("checkpoint-*"), key=lambda path: int(path.name.rpartition("-")[2]))
+    result = trainer.train(resume_from_checkpoint=str(checkpoints[-1]) if checkpoints else None)
+    folder = work / "adapter"
+    _save(trainer.model, recipe, base, folder)
+    return Trained(
+        folder=folder,
+        rows=len(chosen),
+        steps=result.global_step,
+        seconds=time.monotonic() - started,
+        loss=result.training_loss,
+    )
+
+
+def _arguments(recipe: Training, work: Path, seed: int) -> "SFTConfig":
+    from trl.trainer.sft_config import SFTConfig
+
+    # bf16 and activation checkpointing are trl's defaults and both cost dearly on a CPU.
+    return SFTConfig(
+        output_dir=str(work),
+        per_device_train_batch_size=BATCH_SIZE,
+        num_train_epochs=recipe.epochs,
+        learning_rate=recipe.learning_rate,
+        lr_scheduler_type="cosine",
+        warmup_steps=10,
+        max_length=MAX_TOKENS,
+        train_sampling_strategy="group_by_length",
+        logging_steps=5,
+        save_steps=50,
+        save_total_limit=1,
+        seed=seed,
+        bf16=False,
+        use_cpu=True,
+        activation_checkpointing=False,
+        dataloader_pin_memory=False,
+        disable_tqdm=True,
+        report_to="none",
+    )
+
+
+def _lora(recipe: Training) -> "LoraConfig":
+    from peft import LoraConfig
+
+    return LoraConfig(
+        r=recipe.rank,
+        lora_alpha=2 * recipe.rank,
+        target_modules=list(TARGET_MODULES),
+        bias="none",
+        task_type="CAUSAL_LM",
+    )
+
+
+def _dataset(persona: Persona, rows: tuple[Row, ...]) -> "Dataset":
+    from datasets import Dataset
+
+    system = {"role": "system", "content": persona.system_prompt}
+    return Dataset.from_list(
+        [
+            {
+                "prompt": [system, {"role": "user", "content": row.request}],
+                "completion": [{"role": "assistant", "content": row.replies[0]}],
+            }
+            for row in rows
+        ]
+    )
+
+
+def _reporter(on_step: Callable[[Step], None]) -> "TrainerCallback":
+    from transformers import TrainerCallback
+
+    started = time.monotonic()
+
+    class Reporter(TrainerCallback):
+        def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **_: Any) -> None:  # noqa: ANN401 -- transformers' own signature
+            if logs and "loss" in logs:
+                passed = time.monotonic() - started
+                on_step(Step(done=state.global_step, total=state.max_steps, loss=float(logs["loss"]), seconds=passed))
+
+    return Reporter()
+
+
+def _save(model: Any, recipe: Training, base: Base, folder: Path) -> None:  # noqa: ANN401 -- peft's model has no useful static type
+    """Write the adapter's two files: our own strict configuration, and the weights in bfloat16."""
+    import torch
+    from peft import get_peft_model_state_dict
+    from safetensors.torch import save_file
+
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    tensors = {
+        name: tensor.detach().to(torch.bfloat16).contiguous()
+        for name, tensor in sorted(get_peft_model_state_dict(model).items())
+    }
+    save_file(tensors, folder / WEIGHTS_FILE, metadata={"format": "pt"})
+    settings = LoraSettings(
+        base_model_name_or_path=base.name,
+        r=recipe.rank,
+        lora_alpha=2 * recipe.rank,
+        target_modules=TARGET_MODULES,
+    )
+    text = json.dumps(settings.model_dump(mode="json"), indent=2) + "\n"
+    (folder / CONFIG_FILE).write_text(text, encoding="utf-8")
