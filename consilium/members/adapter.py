@@ -38,7 +38,7 @@ class LoraSettings(BaseModel):
     """Name by content of the base it was trained on, ``slug@sha256[:12]``."""
     r: int = Field(ge=1, le=MAX_RANK)
     """Rank: A is [r, inputs], B is [outputs, r]."""
-    lora_alpha: float = Field(gt=0, le=1_024)
+    lora_alpha: int = Field(ge=1, le=1_024)
     """Numerator of the scale ``alpha / r`` (``alpha / sqrt(r)`` with rsLoRA)."""
     use_rslora: bool = False
     target_modules: tuple[Literal["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"], ...]

@@ -1,0 +1,130 @@
+"""`EmbeddedEngine`: the whole council in this process, on a CPU if need be."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from types import TracebackType
+from typing import Self, TypeVar
+
+from consilium.engines.embedded.model import BARE, AdaptedModel
+from consilium.engines.embedded.row import Piece, Row
+from consilium.engines.embedded.tokens import Tokens
+from consilium.engines.embedded.worker import Job, Worker
+from consilium.engines.protocol import Continuation, Delta, EngineInfo, Likelihood, Message, Prompt, Spoken
+from consilium.errors import BadMessage, EngineLost, SeatDeadline
+from consilium.members.base import Base
+from consilium.members.catalogue import Catalogue
+
+Result = TypeVar("Result")
+
+
+class EmbeddedEngine:
+    """Serves the members of a catalogue with transformers and PEFT.
+
+    All rows that wait at one time, of one turn or of many, are spoken in one mixed-adapter batch, in a thread of its
+    own. See `consilium.engines.protocol.Engine` for what each method promises.
+    """
+
+    def __init__(self, base: Base, catalogue: Catalogue) -> None:
+        self._base = base
+        self._catalogue = catalogue
+        self._tokens = Tokens(base)
+        self._worker = Worker(base, catalogue, self._tokens)
+        self._rows: set[Row] = set()
+
+    async def __aenter__(self) -> Self:
+        """Start the worker, which begins to load the base model in the background."""
+        self._worker.start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """End every call in hand with `EngineLost` and stop the worker."""
+        for row in self._rows:
+            row.fail(EngineLost(f"{row.prompt.member!r} was not heard: the engine was closed."))
+            row.cancelled = True
+        await asyncio.to_thread(self._worker.stop)
+
+    def describe(self) -> EngineInfo:
+        """Say what this engine is."""
+        return EngineInfo(name="embedded", base=self._base.name, context_tokens=self._base.context_tokens)
+
+    async def ensure_ready(self, members: Sequence[str]) -> None:
+        """Load the named members' adapters."""
+        wanted = self._catalogue.pick(members)
+
+        def load(model: AdaptedModel) -> None:
+            for member in wanted:
+                model.load(member)
+
+        await self._run(load)
+
+    async def count_tokens(self, messages: Sequence[Message]) -> int:
+        """Return the number of tokens of the rendered messages."""
+        return len(await asyncio.to_thread(self._tokens.prompt, messages))
+
+    async def generate(self, prompt: Prompt) -> AsyncIterator[Delta | Spoken]:
+        """Yield the statement piece by piece, and last the finished statement."""
+        self._catalogue.get(prompt.member)
+        loop = asyncio.get_running_loop()
+        ends_at = None if prompt.deadline_s is None else loop.time() + prompt.deadline_s
+        ids = await asyncio.to_thread(self._tokens.prompt, prompt.messages)
+        self._check_fits(len(ids), prompt.sampling.max_tokens)
+        pieces: asyncio.Queue[Piece] = asyncio.Queue()
+        row = Row(prompt, ids, lambda piece: loop.call_soon_threadsafe(pieces.put_nowait, piece))
+        self._worker.submit(row)
+        self._rows.add(row)
+        try:
+            while True:
+                left = None if ends_at is None else max(0.0, ends_at - loop.time())
+                piece = await asyncio.wait_for(pieces.get(), left)
+                if isinstance(piece, Exception):
+                    raise piece
+                yield piece
+                if isinstance(piece, Spoken):
+                    return
+        except TimeoutError as error:
+            if isinstance(error, SeatDeadline):
+                raise
+            raise SeatDeadline(
+                f"{prompt.member!r} did not finish within deadline_s={prompt.deadline_s!r} "
+                f"({len(row.drawn)} tokens were spoken). Allow more time, or fewer tokens."
+            ) from error
+        finally:
+            row.cancelled = True
+            self._rows.discard(row)
+
+    async def likelihood(self, continuations: Sequence[Continuation]) -> tuple[Likelihood, ...]:
+        """Return each continuation's likelihood, all in one batch."""
+        if not continuations:
+            return ()
+        members = [self._catalogue.get(asked.member) for asked in continuations]
+        prompts, replies = await asyncio.to_thread(self._encode, continuations)
+        for prompt, reply in zip(prompts, replies, strict=True):
+            self._check_fits(len(prompt), len(reply))
+
+        def score(model: AdaptedModel) -> tuple[Likelihood, ...]:
+            for member in members:
+                model.load(member)
+            adapters = [BARE if member.adapter is None else member.content_name for member in members]
+            return model.likelihoods(prompts, replies, adapters)
+
+        return await self._run(score)
+
+    def _encode(self, continuations: Sequence[Continuation]) -> tuple[list[list[int]], list[list[int]]]:
+        return (
+            [self._tokens.prompt(asked.messages) for asked in continuations],
+            [self._tokens.reply(asked.text) for asked in continuations],
+        )
+
+    def _check_fits(self, prompt: int, statement: int) -> None:
+        if prompt + statement > self._base.context_tokens:
+            raise BadMessage(
+                f"the prompt has {prompt:,} tokens and the statement may have {statement:,}; the context of "
+                f"{self._base.name!r} holds {self._base.context_tokens:,}. Shorten the message."
+            )
+
+    async def _run(self, task: Callable[[AdaptedModel], Result]) -> Result:
+        job = Job(task)
+        self._worker.submit(job)
+        return await asyncio.wrap_future(job.result)

@@ -1,0 +1,32 @@
+"""Pinned seats: the caller names the members."""
+
+from dataclasses import replace
+
+from consilium.members.catalogue import Catalogue
+from consilium.routing.protocol import Decision, Request, Router, certain, shares
+
+
+class PinnedRouter:
+    """Seats the members that a request names, and leaves requests that name none to another router.
+
+    The other router's scores are kept in either case, so that the ledger can tell what it would have thought.
+    """
+
+    def __init__(self, catalogue: Catalogue, otherwise: Router) -> None:
+        self._catalogue = catalogue
+        self._otherwise = otherwise
+
+    def digest(self) -> str:
+        """Return the other router's digest."""
+        return self._otherwise.digest()
+
+    async def route(self, request: Request) -> Decision:
+        """Seat the named members in the order given."""
+        named = [member.name for member in self._catalogue.pick(request.members)]
+        decision = await self._otherwise.route(request)
+        if not named:
+            return decision
+        seats = shares(decision.scores, named)
+        return replace(
+            decision, router="pinned", seats=seats, propensities=certain(decision.scores, seats), abstained=False
+        )
