@@ -5,7 +5,7 @@ Nothing else reads the environment. The data that comes with the package (person
 
 from importlib import resources
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, TypeAlias
 
 import platformdirs
 from pydantic import Field, ValidationError
@@ -17,6 +17,9 @@ from pydantic_settings import (
 )
 
 from consilium.errors import BadSettings
+
+Method: TypeAlias = Literal["best", "vote", "chair"]
+"""How statements become a verdict."""
 
 SETTINGS_FILE = Path("consilium.toml")
 
@@ -49,10 +52,10 @@ class Settings(BaseSettings):
     """Where the base model is kept."""
     database: str = Field(default_factory=default_database)
     """SQLAlchemy URL of the ledger."""
-    engine: Literal["embedded", "scripted"] = "embedded"
+    engine: Literal["embedded"] = "embedded"
     seats: Annotated[int, Field(ge=1, le=32)] = 3
     """At most this many members sit in a turn."""
-    deliberation: Literal["best", "vote", "chair"] = "best"
+    deliberation: Method = "best"
     """How statements become a verdict."""
     deadline_s: Annotated[float, Field(gt=0)] = 120.0
     """Seconds each seat has for its statement."""

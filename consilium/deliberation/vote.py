@@ -1,11 +1,13 @@
 """`vote`: the answer that most of the router's weight stands behind."""
 
 import json
-import re
 import unicodedata
 from collections.abc import Sequence
 
 from consilium.deliberation.opinion import Conclusion, Opinion
+
+_AROUND = "\"'()[].,;:!?\u2018\u2019\u201c\u201d"
+"""Punctuation that may stand around a word without changing the answer."""
 
 
 def vote(opinions: Sequence[Opinion]) -> Conclusion:
@@ -60,5 +62,5 @@ def normal_form(text: str) -> str:
     if isinstance(value, dict | list):
         return json.dumps(value, sort_keys=True, ensure_ascii=False)
     words = unicodedata.normalize("NFKC", text).casefold().split()
-    bare = [re.sub(r"^[\"'“‘(]+|[\"'”’).,;:!?]+$", "", word) for word in words]
+    bare = [word.strip(_AROUND) for word in words]
     return " ".join(word for word in bare if word)

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, TypeVar
 
 
 def now() -> datetime:
@@ -38,6 +38,8 @@ class TurnEntry:
     number: int
     """Place in the session, from 1; given by the ledger at admission."""
     message: str
+    options: Mapping[str, Any]
+    """What the caller asked for beyond the message, as JSON primitives; with it the turn can be played again."""
     status: TurnStatus
     admitted_at: datetime
 
@@ -133,6 +135,9 @@ class OutcomeEntry:
 
 Entry: TypeAlias = MemberEntry | SeatEntry | DecisionEntry | StatementEntry | VerdictEntry | ClosingEntry | OutcomeEntry
 """Everything but a turn's admission, which has a method of its own because the ledger numbers the turn."""
+
+EntryT = TypeVar("EntryT", bound=Entry)
+"""One kind of entry, or a mixture: what goes into the ledger comes out as the same."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

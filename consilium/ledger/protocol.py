@@ -1,10 +1,10 @@
 """The `Ledger` seam."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from types import TracebackType
-from typing import Protocol, Self
+from typing import Any, Protocol, Self
 
-from consilium.ledger.entries import Entry, TurnEntry, TurnLog
+from consilium.ledger.entries import EntryT, TurnEntry, TurnLog
 
 
 class Ledger(Protocol):
@@ -22,7 +22,7 @@ class Ledger(Protocol):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None: ...
 
-    async def admit(self, *, session_id: str, turn_id: str, message: str) -> TurnEntry:
+    async def admit(self, *, session_id: str, turn_id: str, message: str, options: Mapping[str, Any]) -> TurnEntry:
         """Record a new turn at the end of its session, and the session if it is new.
 
         Returns:
@@ -30,7 +30,7 @@ class Ledger(Protocol):
         """
         ...
 
-    async def record(self, *entries: Entry) -> tuple[Entry, ...]:
+    async def record(self, *entries: EntryT) -> tuple[EntryT, ...]:
         """Insert the entries in one transaction and return, in the same order, those that stand.
 
         Raises:

@@ -81,7 +81,8 @@ class _Space:
 
 
 def _unit(vectors: "torch.Tensor") -> "torch.Tensor":
-    return vectors / vectors.norm(dim=-1, keepdim=True).clamp(min=1e-9)
+    lengths: torch.Tensor = vectors.norm(dim=-1, keepdim=True)
+    return vectors / lengths.clamp(min=1e-9)
 
 
 def _softmax(cosines: dict[str, float]) -> dict[str, float]:

@@ -35,7 +35,6 @@ class AdaptedModel:
         transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
         self._base = base
         self._plain: Any = AutoModelForCausalLM.from_pretrained(base.path, dtype=torch.float32)
-        self._plain.eval()
         self._adapted: Any = None  # a PeftModel, from the first adapter on; PEFT cannot wrap a model without one
         self._loaded: set[str] = set()
         ends = self._plain.generation_config.eos_token_id

@@ -1,0 +1,108 @@
+"""admit: what is checked before a turn is accepted, and the state it starts with."""
+
+import uuid
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Self
+
+from consilium.council.options import TurnOptions
+from consilium.council.parts import Parts
+from consilium.council.state import TURN, Json, TurnState
+from consilium.engines.protocol import Message
+from consilium.errors import BadMessage
+from consilium.ledger.entries import TurnEntry, TurnLog
+
+if TYPE_CHECKING:
+    from consilium.council.session import Session
+
+HISTORY_TURNS = 20
+"""At most this many earlier turns are heard again; fewer where the context is full."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Admission:
+    """A turn that is in the ledger, and what its members will hear."""
+
+    turn: TurnEntry
+    state: TurnState
+
+    @classmethod
+    async def again(cls, log: TurnLog, parts: Parts) -> Self:
+        """Return the admission of a turn that was accepted before."""
+        options = TurnOptions.model_validate(log.turn.options)
+        earlier = [
+            other for other in await _concluded(log.turn.session_id, parts) if other.turn.number < log.turn.number
+        ]
+        history = await _fitting(log.turn.message, _history(earlier), options, parts)
+        return cls(turn=log.turn, state=_state(log.turn, history, options))
+
+
+async def admissible(message: str, options: TurnOptions, session: "Session | None", parts: Parts) -> Admission:
+    """Check the message, record the turn, and return its admission.
+
+    Raises:
+        BadMessage: it is empty, or does not fit the context; nothing was recorded.
+        UnknownTurn: the session is to be gone on with, and does not exist.
+    """
+    if not message.strip():
+        raise BadMessage(f"message={message!r} is empty. Say something.")
+    earlier = await _concluded(session.id, parts) if session is not None and session.is_known else []
+    history = await _fitting(message, _history(earlier), options, parts)
+    turn = await parts.ledger.admit(
+        session_id=session.id if session is not None else new_id(),
+        turn_id=new_id(),
+        message=message,
+        options=options.model_dump(mode="json"),
+    )
+    if session is not None:
+        session.is_known = True
+    return Admission(turn=turn, state=_state(turn, history, options))
+
+
+def new_id() -> str:
+    """Return a fresh id for a session, turn or outcome."""
+    return uuid.uuid4().hex
+
+
+async def _concluded(session_id: str, parts: Parts) -> list[TurnLog]:
+    logs = await parts.ledger.turns(session_id=session_id, limit=HISTORY_TURNS)
+    return [log for log in logs if log.verdict is not None]
+
+
+def _history(logs: list[TurnLog]) -> list[Message]:
+    history: list[Message] = []
+    for log in logs:
+        if log.verdict is not None:
+            history.append(Message(role="user", content=log.turn.message))
+            history.append(Message(role="assistant", content=log.verdict.text))
+    return history
+
+
+async def _fitting(message: str, history: list[Message], options: TurnOptions, parts: Parts) -> list[Message]:
+    """Return as much of the newest history as the context holds beside the message. Raises `BadMessage`."""
+    personas = [member.persona for member in parts.catalogue.members.values()]
+    longest = max((persona.system_prompt for persona in personas), key=len)
+    reply = options.max_tokens or max(persona.sampling.max_tokens for persona in personas)
+    context = parts.engine.describe().context_tokens
+    while True:
+        prompt = (Message(role="system", content=longest), *history, Message(role="user", content=message))
+        tokens = await parts.engine.count_tokens(prompt)
+        if tokens + reply <= context:
+            return history
+        if not history:
+            raise BadMessage(
+                f"the message makes a prompt of {tokens:,} tokens, and a statement may have {reply:,}; the context of "
+                f"{parts.engine.describe().base!r} holds {context:,}. Shorten the message."
+            )
+        history = history[2:]
+
+
+def _state(turn: TurnEntry, history: list[Message], options: TurnOptions) -> TurnState:
+    messages: list[Json] = [{"role": message.role, "content": message.content} for message in history]
+    return TurnState(
+        turn=TURN.dump_python(turn, mode="json"),
+        history=messages,
+        members=list(options.members),
+        seats=options.seats,
+        method=options.method,
+        max_tokens=options.max_tokens,
+    )

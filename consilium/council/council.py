@@ -1,0 +1,244 @@
+"""`Council`: catalogue, router, engine and ledger, and the turns they make together."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import AsyncExitStack
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
+
+from typing_extensions import Unpack
+
+from consilium.council.admission import Admission, admissible, new_id
+from consilium.council.checkpoints import open_saver
+from consilium.council.context import TurnContext
+from consilium.council.events import Concluded, Event
+from consilium.council.options import AskOptions, complete
+from consilium.council.parts import Parts, assemble
+from consilium.council.playing import play
+from consilium.council.portal import Portal
+from consilium.council.session import Session
+from consilium.council.turn import Turn
+from consilium.errors import BadInput, EngineLost
+from consilium.ledger.entries import OutcomeEntry, TurnLog
+from consilium.members.base import Progress
+from consilium.routing.protocol import Decision, Request
+
+if TYPE_CHECKING:
+    from langgraph.graph.state import CompiledStateGraph
+
+    from consilium.engines.protocol import Engine
+    from consilium.ledger.protocol import Ledger
+    from consilium.routing.protocol import Router
+
+Result = TypeVar("Result")
+
+
+class Council:
+    """What a user holds. Made by `Council.open`; asked with `ask`, `stream`, or `ask_sync`.
+
+    A council starts at its first use, on the event loop of that use, and stays there; `close` (or leaving
+    ``async with``) ends it. The methods ending in ``_sync`` run on a loop of their own, for callers that have none.
+    """
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+        self._graph: CompiledStateGraph[Any, Any, Any, Any] | None = None
+        self._stack = AsyncExitStack()
+        self._starting = asyncio.Lock()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._portal: Portal | None = None
+
+    @classmethod
+    def open(
+        cls,
+        *,
+        engine: "Engine | str | None" = None,
+        router: "Router | None" = None,
+        ledger: "Ledger | None" = None,
+        progress: Progress | None = None,
+        **settings: object,
+    ) -> Self:
+        """Put a council together; nothing runs yet, but the base model is provisioned if it is not there.
+
+        Args:
+            engine: ``"embedded"``, or an engine of your own.
+            router: a router of your own; the default is the nearest centroid of the members' example requests.
+            ledger: a ledger of your own; the default is the one at the ``database`` setting.
+            progress: told what is being done while the base model is provisioned.
+            settings: any field of `consilium.settings.Settings`.
+
+        Raises:
+            BadSettings, BadPersona, AdapterRefused: something in the configuration or the catalogue is wrong.
+            BaseUnavailable, BaseCorrupt, CacheUnwritable: the base model cannot be had.
+        """
+        return cls(assemble(engine=engine, router=router, ledger=ledger, progress=progress, settings=settings))
+
+    @property
+    def parts(self) -> Parts:
+        """Settings, catalogue, router, engine and ledger."""
+        return self._parts
+
+    async def __aenter__(self) -> Self:
+        """Start the council on this event loop."""
+        await self._start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close the council."""
+        await self.close()
+
+    async def ask(self, message: str, *, session: Session | None = None, **options: Unpack[AskOptions]) -> Turn:
+        """Put a message to the council and return the turn.
+
+        Args:
+            message: what the user says.
+            session: the conversation it belongs to; without one it is a conversation of its own.
+            options: see `AskOptions`.
+
+        Raises:
+            BadMessage, UnknownMember, BadSettings: before anything was recorded.
+            TurnFailed: no seat made a statement; the turn is recorded as failed.
+            LedgerError: the ledger could not be written.
+        """
+        async for event in self.stream(message, session=session, **options):
+            if isinstance(event, Concluded):
+                return event.turn
+        raise EngineLost("the turn ended without a verdict and without an error.")
+
+    async def stream(
+        self, message: str, *, session: Session | None = None, **options: Unpack[AskOptions]
+    ) -> AsyncIterator[Event]:
+        """Yield what happens in a turn while it happens; the last event holds the turn. Arguments as for `ask`."""
+        started = time.perf_counter()
+        chosen = complete(options, self._parts.settings, self._parts.catalogue)
+        graph = await self._start()
+        admission = await admissible(message, chosen, session, self._parts)
+        async for event in play(graph, admission, self._context(), started):
+            yield event
+
+    async def route(self, message: str, **options: Unpack[AskOptions]) -> Decision:
+        """Return who would sit, and how surely; nobody speaks and nothing is recorded."""
+        chosen = complete(options, self._parts.settings, self._parts.catalogue)
+        return await self._parts.router.route(Request(message=message, members=chosen.members, seats=chosen.seats))
+
+    async def resume(self, turn_id: str) -> Turn:
+        """Play a turn that did not reach its end; what the ledger holds of it is not decided or paid again.
+
+        Raises:
+            UnknownTurn: no turn has that id.
+            TurnFailed: the turn has ended before, without a verdict.
+        """
+        graph = await self._start()
+        log = await self._parts.ledger.load(turn_id)
+        if log.turn.status != "open":
+            return Turn.from_log(log)
+        admission = await Admission.again(log, self._parts)
+        async for event in play(graph, admission, self._context(log), time.perf_counter()):
+            if isinstance(event, Concluded):
+                return event.turn
+        raise EngineLost("the turn ended without a verdict and without an error.")
+
+    async def outcome(
+        self,
+        turn: Turn | str,
+        *,
+        score: float,
+        source: Literal["user", "judge", "metric", "script"] = "user",
+        seat: int | None = None,
+        key: str | None = None,
+    ) -> OutcomeEntry:
+        """Record how good a turn, or one of its seats, was.
+
+        Args:
+            turn: the turn or its id.
+            score: in [0, 1].
+            source: who says so.
+            seat: number of the seat; None scores the turn as a whole.
+            key: an outcome is recorded once for each key; without one it is a new outcome.
+
+        Returns:
+            The outcome that stands under the key.
+
+        Raises:
+            UnknownTurn: the ledger holds no such turn or seat.
+            BadInput: the score is not in [0, 1].
+        """
+        if not 0 <= score <= 1:
+            raise BadInput(f"score={score!r} is not in [0, 1]. Scale it.")
+        await self._start()
+        turn_id = turn if isinstance(turn, str) else turn.id
+        (entry,) = await self._parts.ledger.record(
+            OutcomeEntry(key=key or new_id(), turn_id=turn_id, seat=seat, score=score, source=source)
+        )
+        return entry
+
+    def session(self, session_id: str | None = None) -> Session:
+        """Begin a conversation, or go on with the one of that id."""
+        return Session(self, session_id)
+
+    async def close(self) -> None:
+        """End the engine and close the ledger."""
+        self._graph = None
+        await self._stack.aclose()
+
+    def ask_sync(self, message: str, *, session: Session | None = None, **options: Unpack[AskOptions]) -> Turn:
+        """`ask` for callers without an event loop."""
+        return self._sync(self.ask(message, session=session, **options))
+
+    def route_sync(self, message: str, **options: Unpack[AskOptions]) -> Decision:
+        """`route` for callers without an event loop."""
+        return self._sync(self.route(message, **options))
+
+    def outcome_sync(self, turn: Turn | str, **score: Any) -> OutcomeEntry:  # noqa: ANN401 -- the arguments of `outcome`
+        """`outcome` for callers without an event loop."""
+        return self._sync(self.outcome(turn, **score))
+
+    def close_sync(self) -> None:
+        """`close` for callers without an event loop."""
+        self._sync(self.close())
+        if self._portal is not None:
+            self._portal.close()
+            self._portal = None
+
+    def _sync(self, work: Coroutine[Any, Any, Result]) -> Result:
+        if self._portal is None:
+            self._portal = Portal()
+        return self._portal.run(work)
+
+    async def _start(self) -> "CompiledStateGraph[Any, Any, Any, Any]":
+        async with self._starting:
+            if self._graph is None:
+                self._loop = asyncio.get_running_loop()
+                async with AsyncExitStack() as stack:
+                    graph = await self._enter(stack)
+                    self._stack = stack.pop_all()
+                self._graph = graph
+            if self._loop is not asyncio.get_running_loop():
+                raise BadInput("this council runs on another event loop. Use it there, or open another one.")
+            return self._graph
+
+    async def _enter(self, stack: AsyncExitStack) -> "CompiledStateGraph[Any, Any, Any, Any]":
+        parts = self._parts
+        await stack.enter_async_context(parts.engine)  # begins to load the model while the rest is set up
+        await stack.enter_async_context(parts.ledger)
+        from consilium.council.graph import build_graph
+
+        saver = await stack.enter_async_context(open_saver(parts.checkpoints))
+        await parts.ledger.record(*parts.member_entries())
+        await parts.engine.ensure_ready(list(parts.catalogue.members))
+        return build_graph(saver)
+
+    def _context(self, known: TurnLog | None = None) -> TurnContext:
+        parts = self._parts
+        return TurnContext(
+            catalogue=parts.catalogue,
+            router=parts.router,
+            engine=parts.engine,
+            ledger=parts.ledger,
+            deadline_s=parts.settings.deadline_s,
+            seed=parts.settings.seed,
+            known=known,
+        )

@@ -1,0 +1,101 @@
+"""Hear one seat: its statement, or the typed error that kept it from speaking."""
+
+from collections.abc import Callable, Sequence
+
+from consilium.council.context import TurnContext
+from consilium.council.state import SEAT, STATEMENT, Json
+from consilium.engines.protocol import Delta, Message, Prompt, Spoken
+from consilium.errors import ConsiliumError
+from consilium.ledger.entries import SeatEntry, StatementEntry
+
+ATTEMPT = 1
+"""Part of a statement's key. A seat is heard once; retries belong to the engine's client."""
+
+
+async def hear(
+    context: TurnContext,
+    seat: SeatEntry,
+    messages: Sequence[Message],
+    *,
+    max_tokens: int | None,
+    emit: Callable[[Json], None],
+) -> StatementEntry:
+    """Return what stands in the ledger for this seat, after asking its member if nothing does yet.
+
+    Pieces of text and the statement itself are emitted as events. An error of the member is its statement: the other
+    seats go on.
+    """
+    entry = context.known_statement(seat)
+    if entry is None:
+        asked = await _ask(context, seat, messages, max_tokens, emit)
+        (entry,) = await context.ledger.record(asked)
+    emit(
+        {
+            "kind": "stated",
+            "seat": SEAT.dump_python(seat, mode="json"),
+            "statement": STATEMENT.dump_python(entry, mode="json"),
+        }
+    )
+    return entry
+
+
+async def _ask(
+    context: TurnContext,
+    seat: SeatEntry,
+    messages: Sequence[Message],
+    max_tokens: int | None,
+    emit: Callable[[Json], None],
+) -> StatementEntry:
+    sampling = context.catalogue.get(seat.member).persona.sampling
+    if max_tokens is not None:
+        sampling = sampling.model_copy(update={"max_tokens": max_tokens})
+    prompt = Prompt(
+        member=seat.member,
+        messages=tuple(messages),
+        sampling=sampling,
+        seed=context.seed,
+        deadline_s=context.deadline_s,
+    )
+    try:
+        async for piece in context.engine.generate(prompt):
+            if isinstance(piece, Delta):
+                emit({"kind": "token", "seat": seat.number, "member": seat.member, "text": piece.text})
+            else:
+                return _spoken(context, seat, piece)
+    except ConsiliumError as error:
+        return _failed(context, seat, error)
+    raise RuntimeError(f"{context.engine!r} ended without a statement")  # a breach of the Engine protocol
+
+
+def _spoken(context: TurnContext, seat: SeatEntry, spoken: Spoken) -> StatementEntry:
+    return StatementEntry(
+        turn_id=seat.turn_id,
+        seat=seat.number,
+        attempt=ATTEMPT,
+        text=spoken.text,
+        error=None,
+        error_message=None,
+        finish=spoken.finish,
+        prompt_tokens=spoken.prompt_tokens,
+        completion_tokens=spoken.completion_tokens,
+        first_token_ms=spoken.first_token_ms,
+        latency_ms=spoken.latency_ms,
+        engine=context.engine.describe().name,
+    )
+
+
+def _failed(context: TurnContext, seat: SeatEntry, error: ConsiliumError) -> StatementEntry:
+    return StatementEntry(
+        turn_id=seat.turn_id,
+        seat=seat.number,
+        attempt=ATTEMPT,
+        text="",
+        error=type(error).__name__,
+        error_message=str(error),
+        finish="error",
+        prompt_tokens=0,
+        completion_tokens=0,
+        first_token_ms=0.0,
+        latency_ms=0.0,
+        engine=context.engine.describe().name,
+    )

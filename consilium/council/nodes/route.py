@@ -1,0 +1,58 @@
+"""route: decide who sits."""
+
+from langgraph.runtime import Runtime
+from langgraph.types import Send
+
+from consilium.council.context import TurnContext
+from consilium.council.state import DECISION, TURN, Json, SeatTask, TurnState
+from consilium.ledger.entries import DecisionEntry, SeatEntry
+from consilium.routing.protocol import Decision, Request
+
+
+async def route(state: TurnState, runtime: Runtime[TurnContext]) -> Json:
+    """Record the router's decision with its seats."""
+    context = runtime.context
+    entry = context.known.decision if context.known else None
+    if entry is None:
+        turn = TURN.validate_python(state["turn"])
+        earlier = tuple(m["content"] for m in state["history"] if m["role"] == "user")
+        request = Request(message=turn.message, history=earlier, members=tuple(state["members"]), seats=state["seats"])
+        decided = _entry(turn.id, await context.router.route(request), context)
+        (entry,) = await context.ledger.record(decided)
+    decision: Json = DECISION.dump_python(entry, mode="json")
+    runtime.stream_writer({"kind": "decided", "decision": decision})
+    return {"decision": decision}
+
+
+def seated(state: TurnState) -> list[Send]:
+    """Send every seat to speak: a pure look-up, since an edge that raises would end a resumed turn in silence."""
+    return [
+        Send(
+            "speak",
+            SeatTask(turn=state["turn"], history=state["history"], max_tokens=state["max_tokens"], seat=seat),
+        )
+        for seat in state["decision"]["seats"]
+    ]
+
+
+def _entry(turn_id: str, decision: Decision, context: TurnContext) -> DecisionEntry:
+    seats = tuple(
+        SeatEntry(
+            turn_id=turn_id,
+            number=number,
+            member=choice.member,
+            content_name=context.catalogue.get(choice.member).content_name,
+            role="speaker",
+            weight=choice.weight,
+        )
+        for number, choice in enumerate(decision.seats)
+    )
+    return DecisionEntry(
+        turn_id=turn_id,
+        router=decision.router,
+        router_digest=decision.digest,
+        scores=decision.scores,
+        propensities=decision.propensities,
+        abstained=decision.abstained,
+        seats=seats,
+    )

@@ -1,0 +1,65 @@
+"""What travels through the graph of a turn: JSON primitives only, checked by pydantic where they are read back."""
+
+from typing import Annotated, Any, TypeAlias
+
+from pydantic import TypeAdapter
+from typing_extensions import TypedDict
+
+from consilium.deliberation.opinion import Conclusion
+from consilium.ledger.entries import DecisionEntry, SeatEntry, StatementEntry, TurnEntry, VerdictEntry
+
+Json: TypeAlias = dict[str, Any]
+
+TURN = TypeAdapter(TurnEntry)
+DECISION = TypeAdapter(DecisionEntry)
+SEAT = TypeAdapter(SeatEntry)
+STATEMENT = TypeAdapter(StatementEntry)
+CONCLUSION = TypeAdapter(Conclusion)
+VERDICT = TypeAdapter(VerdictEntry)
+
+
+def by_seat(old: list[Json], new: list[Json]) -> list[Json]:
+    """Reduce statements that arrive in any order; one a seat, in the order of the seats.
+
+    >>> by_seat([{"seat": 1}], [{"seat": 0}, {"seat": 1}])
+    [{'seat': 0}, {'seat': 1}]
+    """
+    merged = {statement["seat"]: statement for statement in [*old, *new]}
+    return [merged[seat] for seat in sorted(merged)]
+
+
+class TurnState(TypedDict, total=False):
+    """The state of one turn; each node writes its own keys and reads those of earlier nodes."""
+
+    turn: Json
+    """The admitted `TurnEntry`."""
+    history: list[Json]
+    """The session's earlier messages and verdicts, ``{"role", "content"}``, oldest first."""
+    members: list[str]
+    """Members that the caller wants to sit."""
+    seats: int
+    """At most this many members sit."""
+    method: str
+    """How the statements become a verdict."""
+    max_tokens: int | None
+    """The caller's bound on every statement; None leaves it to the personas."""
+    decision: Json
+    """`DecisionEntry`, written by route."""
+    statements: Annotated[list[Json], by_seat]
+    """`StatementEntry` of every seat that was heard, written by speak."""
+    conclusion: Json | None
+    """`Conclusion`, written by deliberate; None where nobody made a statement."""
+    deliberated_by: str
+    """The method that was carried out, written by deliberate."""
+    verdict: Json | None
+    """`VerdictEntry`, written by conclude."""
+
+
+class SeatTask(TypedDict):
+    """What one speak node is sent."""
+
+    turn: Json
+    history: list[Json]
+    max_tokens: int | None
+    seat: Json
+    """`SeatEntry`."""

@@ -1,0 +1,86 @@
+"""Bringing a database's schema to this version's, with Alembic."""
+
+from typing import TYPE_CHECKING
+
+from sqlalchemy import Connection, Engine, inspect, text
+
+from consilium.errors import LedgerVersion
+from consilium.ledger.connection import make_folder
+from consilium.settings import data_folder
+
+if TYPE_CHECKING:
+    from alembic.config import Config
+
+HEAD = "0001"
+"""The newest revision in ``storage/alembic/versions``. Alembic itself is only imported where there is work for it."""
+
+
+def bring_up_to_date(engine: Engine) -> None:
+    """Create or upgrade the schema; a database that is up to date costs one query.
+
+    Raises:
+        LedgerVersion: the schema is newer than this version, or none of ours.
+    """
+    make_folder(engine)
+    with engine.begin() as connection:
+        found = revision(connection)
+    if found != HEAD:
+        migrate(engine, HEAD)
+
+
+def revision(connection: Connection) -> str | None:
+    """Return the schema's revision; None for an empty database."""
+    tables = inspect(connection).get_table_names()
+    if "alembic_version" in tables:
+        return connection.execute(text("SELECT version_num FROM alembic_version")).scalar_one_or_none()
+    if tables:
+        raise LedgerVersion(
+            f"the database at {connection.engine.url.render_as_string()} holds {tables[0]!r} and other tables that are "
+            "not a ledger's. Name another database."
+        )
+    return None
+
+
+def migrate(engine: Engine, target: str) -> None:
+    """Upgrade or downgrade to ``target`` ("base" empties the database) in one transaction.
+
+    Raises:
+        LedgerVersion: the database is at a revision that this version does not know.
+    """
+    from alembic import command
+    from alembic.script import ScriptDirectory
+
+    with engine.connect() as connection:
+        sqlite = engine.dialect.name == "sqlite"
+        if sqlite:
+            # Batch migrations drop and recreate tables; the switch has no effect inside a transaction.
+            connection.connection.dbapi_connection.execute("PRAGMA foreign_keys=OFF").close()  # type: ignore[union-attr]  # a live connection has one
+        with connection.execution_options(writes=True).begin():
+            found = revision(connection)  # again, under the lock: another process may have been faster
+            config = alembic_config(connection)
+            known = [script.revision for script in ScriptDirectory.from_config(config).walk_revisions()]
+            if found is not None and found not in known:
+                raise LedgerVersion(
+                    f"the database at {engine.url.render_as_string()} has schema {found!r}; this version of Consilium "
+                    f"knows up to {HEAD!r}. Upgrade consilium, or name another database."
+                )
+            if target == "base" or (found is not None and found > target):
+                command.downgrade(config, target)
+            elif found != target:
+                command.upgrade(config, target)
+            if sqlite and (broken := connection.exec_driver_sql("PRAGMA foreign_key_check").first()):
+                raise LedgerVersion(
+                    f"migrating to {target!r} would break a reference: {tuple(broken)}. Nothing changed."
+                )
+        if sqlite:
+            connection.connection.dbapi_connection.execute("PRAGMA foreign_keys=ON").close()  # type: ignore[union-attr]  # as above
+
+
+def alembic_config(connection: Connection) -> "Config":
+    """Return Alembic's configuration for an open connection."""
+    from alembic.config import Config
+
+    config = Config()
+    config.set_main_option("script_location", str(data_folder("storage") / "alembic").replace("%", "%%"))
+    config.attributes["connection"] = connection
+    return config

@@ -1,0 +1,69 @@
+"""Between entries and rows: which table an entry belongs to, what its key is, and back."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import fields
+from typing import Any, TypeVar
+
+from sqlalchemy import ColumnElement, RowMapping, and_, inspect
+
+from consilium.ledger.entries import (
+    ClosingEntry,
+    DecisionEntry,
+    Entry,
+    MemberEntry,
+    OutcomeEntry,
+    SeatEntry,
+    StatementEntry,
+    TurnEntry,
+    VerdictEntry,
+)
+from consilium.ledger.orm import DecisionRow, MemberRow, OutcomeRow, SeatRow, StatementRow, Table, VerdictRow
+
+EntryKind = TypeVar("EntryKind", bound=Entry | TurnEntry)
+
+TABLES: Mapping[type[Entry], type[Table]] = {
+    MemberEntry: MemberRow,
+    SeatEntry: SeatRow,
+    DecisionEntry: DecisionRow,
+    StatementEntry: StatementRow,
+    VerdictEntry: VerdictRow,
+    OutcomeEntry: OutcomeRow,
+}
+"""Entries that are inserted. A closing is an update of its turn."""
+
+
+def values(entry: Entry) -> dict[str, Any]:
+    """Return the entry as columns; a decision's seats are rows of their own."""
+    columns = {field.name: getattr(entry, field.name) for field in fields(entry)}
+    match entry:
+        case DecisionEntry():
+            columns.pop("seats")
+            columns |= {"scores": dict(entry.scores), "propensities": dict(entry.propensities)}
+        case VerdictEntry():
+            columns["dissent"] = list(entry.dissent)
+    return columns
+
+
+def key_of(entry: Entry) -> ColumnElement[bool]:
+    """Return the condition that finds the row standing under the entry's key."""
+    mapper = inspect(TABLES[type(entry)])
+    return and_(*(column == getattr(entry, column.name) for column in mapper.primary_key))
+
+
+def entry_of(kind: type[EntryKind], row: RowMapping, **extra: Any) -> EntryKind:  # noqa: ANN401 -- values of any column
+    """Return the entry that a row holds; ``extra`` are fields that lie in other tables."""
+    names = {field.name for field in fields(kind)} - set(extra)
+    columns = {name: row[name] for name in names}
+    if kind is VerdictEntry:
+        columns["dissent"] = tuple(columns["dissent"])
+    return kind(**columns, **extra)
+
+
+def decision_of(row: RowMapping, seats: Iterable[SeatEntry]) -> DecisionEntry:
+    """Return a decision with its seats; a chair is not the router's choice."""
+    return entry_of(DecisionEntry, row, seats=tuple(seat for seat in seats if seat.role == "speaker"))
+
+
+def closing_of(row: RowMapping) -> ClosingEntry:
+    """Return the closing that a turn's row holds."""
+    return ClosingEntry(turn_id=row["id"], status=row["status"], closed_at=row["closed_at"])

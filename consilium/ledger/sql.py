@@ -1,0 +1,251 @@
+"""`SqlLedger`: the ledger in a database, SQLite by default, PostgreSQL where a server is at hand.
+
+The database is driven synchronously from one thread of its own: one hop a call, where an asynchronous driver makes one
+for every statement. A turn makes half a dozen durable commits, and they are what it costs.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from types import TracebackType
+from typing import Any, Protocol, Self, TypeVar, cast
+
+from sqlalchemy import Connection, Engine, Insert, Select, func, insert, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import IntegrityError
+
+from consilium.errors import UnknownTurn
+from consilium.ledger.connection import connect, translated
+from consilium.ledger.entries import (
+    ClosingEntry,
+    DecisionEntry,
+    Entry,
+    EntryT,
+    MemberEntry,
+    OutcomeEntry,
+    SeatEntry,
+    StatementEntry,
+    TurnEntry,
+    TurnLog,
+    VerdictEntry,
+    now,
+)
+from consilium.ledger.migrate import bring_up_to_date
+from consilium.ledger.orm import (
+    AdapterRow,
+    DecisionRow,
+    OutcomeRow,
+    SeatRow,
+    SessionRow,
+    StatementRow,
+    Table,
+    TurnRow,
+    VerdictRow,
+)
+from consilium.ledger.rows import TABLES, closing_of, decision_of, entry_of, key_of, values
+
+Result = TypeVar("Result")
+
+
+class SqlLedger:
+    """Keeps the ledger in the database at ``url``. See `consilium.ledger.protocol.Ledger` for what it promises.
+
+    Args:
+        url: an SQLAlchemy URL. SQLite files are opened in WAL mode with ``synchronous=FULL``: what is committed
+            survives power loss.
+        busy_timeout_s: seconds to wait for another process's write before `LedgerLocked`.
+
+    Raises:
+        BadSettings: the URL is none, or names a database whose driver is not installed.
+    """
+
+    def __init__(self, url: str, *, busy_timeout_s: float = 5.0) -> None:
+        self._engine: Engine = connect(url, busy_timeout_s=busy_timeout_s)
+        self._writer = self._engine.execution_options(writes=True)
+        self._thread: ThreadPoolExecutor | None = None
+
+    @property
+    def url(self) -> str:
+        """The database's URL, without its password."""
+        return self._engine.url.render_as_string(hide_password=True)
+
+    async def __aenter__(self) -> Self:
+        """Open the database and bring its schema up to date."""
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="consilium-ledger")
+        try:
+            await self._run(lambda: bring_up_to_date(self._engine))
+        except BaseException:
+            await self.__aexit__(None, None, None)
+            raise
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close the database."""
+        await self._run(self._engine.dispose)
+        if self._thread is not None:
+            self._thread.shutdown()
+            self._thread = None
+
+    async def admit(self, *, session_id: str, turn_id: str, message: str, options: Mapping[str, Any]) -> TurnEntry:
+        """Record a new turn at the end of its session, and the session if it is new."""
+
+        def work(connection: Connection) -> TurnEntry:
+            admitted = now()
+            connection.execute(self._new(SessionRow), {"id": session_id, "opened_at": admitted})
+            last = select(func.coalesce(func.max(TurnRow.number), 0) + 1).where(TurnRow.session_id == session_id)
+            turn = TurnEntry(
+                id=turn_id,
+                session_id=session_id,
+                number=connection.execute(last).scalar_one(),
+                message=message,
+                options=options,
+                status="open",
+                admitted_at=admitted,
+            )
+            columns = {**{name: getattr(turn, name) for name in turn.__slots__}, "options": dict(options)}
+            if connection.execute(self._new(TurnRow), columns).rowcount:
+                return turn
+            row = connection.execute(select(TurnRow.__table__).where(TurnRow.id == turn_id)).mappings().one()
+            return entry_of(TurnEntry, row)
+
+        return await self._write(work)
+
+    async def record(self, *entries: EntryT) -> tuple[EntryT, ...]:
+        """Insert the entries in one transaction and return those that stand."""
+        stands = await self._write(lambda connection: tuple(self._record(connection, entry) for entry in entries))
+        return cast("tuple[EntryT, ...]", stands)  # an entry's record is of its own kind
+
+    async def load(self, turn_id: str) -> TurnLog:
+        """Return all that is recorded of one turn."""
+
+        def work(connection: Connection) -> TurnLog:
+            found = _logs(connection, select(TurnRow.__table__).where(TurnRow.id == turn_id))
+            if not found:
+                raise UnknownTurn(f"the ledger holds no turn {turn_id!r}. `consilium ledger show` lists them.")
+            return found[0]
+
+        return await self._read(work)
+
+    async def turns(self, *, session_id: str | None = None, limit: int = 20) -> Sequence[TurnLog]:
+        """Return the newest turns, of one session or of all, oldest first."""
+
+        def work(connection: Connection) -> list[TurnLog]:
+            newest = select(TurnRow.__table__).order_by(TurnRow.admitted_at.desc(), TurnRow.number.desc()).limit(limit)
+            if session_id is not None:
+                known = select(SessionRow.id).where(SessionRow.id == session_id)
+                if connection.execute(known).first() is None:
+                    raise UnknownTurn(
+                        f"the ledger holds no session {session_id!r}. `consilium ledger show` lists them."
+                    )
+                newest = newest.where(TurnRow.session_id == session_id)
+            return _logs(connection, newest)[::-1]
+
+        return await self._read(work)
+
+    def _record(self, connection: Connection, entry: Entry) -> Entry:
+        """Insert one entry with what belongs to it, or return the one that stands."""
+        if isinstance(entry, ClosingEntry):
+            return self._close(connection, entry)
+        if isinstance(entry, MemberEntry) and entry.adapter_digest is not None:
+            connection.execute(self._new(AdapterRow), {"digest": entry.adapter_digest, "base": entry.base})
+        table = TABLES[type(entry)]
+        if connection.execute(self._new(table), values(entry)).rowcount:
+            if isinstance(entry, DecisionEntry) and entry.seats:
+                connection.execute(insert(SeatRow), [values(seat) for seat in entry.seats])
+            return entry
+        row = connection.execute(select(table.__table__).where(key_of(entry))).mappings().one()
+        if isinstance(entry, DecisionEntry):
+            return decision_of(row, _seats(connection, [entry.turn_id]))
+        return entry_of(type(entry), row)
+
+    def _close(self, connection: Connection, entry: ClosingEntry) -> ClosingEntry:
+        first = update(TurnRow).where(TurnRow.id == entry.turn_id, TurnRow.status == "open")
+        if connection.execute(first.values(status=entry.status, closed_at=entry.closed_at)).rowcount:
+            return entry
+        row = connection.execute(select(TurnRow.__table__).where(TurnRow.id == entry.turn_id)).mappings().first()
+        if row is None:
+            raise UnknownTurn(f"the ledger holds no turn {entry.turn_id!r}; nothing was written.")
+        return closing_of(row)
+
+    def _new(self, table: type[Table]) -> Insert:
+        """Return an insert that does nothing where the row's key is there already."""
+        dialect = postgresql if self._engine.dialect.name == "postgresql" else sqlite
+        statement: Insert = dialect.insert(table).on_conflict_do_nothing()
+        return statement
+
+    async def _write(self, work: Callable[[Connection], Result]) -> Result:
+        def transact() -> Result:
+            try:
+                with self._writer.begin() as connection:
+                    return work(connection)
+            except IntegrityError as error:
+                raise UnknownTurn(
+                    f"an entry names a turn, seat or member that the ledger does not hold ({error.orig}); "
+                    "nothing was written."
+                ) from error
+
+        return await self._run(transact)
+
+    async def _read(self, work: Callable[[Connection], Result]) -> Result:
+        def transact() -> Result:
+            with self._engine.begin() as connection:
+                return work(connection)
+
+        return await self._run(transact)
+
+    async def _run(self, task: Callable[[], Result]) -> Result:
+        def guarded() -> Result:
+            with translated(self.url):
+                return task()
+
+        return await asyncio.get_running_loop().run_in_executor(self._thread, guarded)
+
+
+class _OfTurn(Protocol):
+    @property
+    def turn_id(self) -> str: ...
+
+
+EntryOfTurn = TypeVar("EntryOfTurn", bound=_OfTurn)
+
+
+def _by_turn(entries: Iterable[EntryOfTurn]) -> dict[str, list[EntryOfTurn]]:
+    found: dict[str, list[EntryOfTurn]] = {}
+    for entry in entries:
+        found.setdefault(entry.turn_id, []).append(entry)
+    return found
+
+
+def _seats(connection: Connection, turn_ids: Sequence[str]) -> list[SeatEntry]:
+    query = select(SeatRow.__table__).where(SeatRow.turn_id.in_(turn_ids)).order_by(SeatRow.number)
+    return [entry_of(SeatEntry, row) for row in connection.execute(query).mappings()]
+
+
+def _logs(connection: Connection, turns: Select[Any]) -> list[TurnLog]:
+    """Return the logs of the selected turns, in their order, with one query a table."""
+    found = [entry_of(TurnEntry, row) for row in connection.execute(turns).mappings()]
+    ids = [turn.id for turn in found]
+
+    def rows(table: type[Table], *order: Any) -> Iterator[Any]:  # noqa: ANN401 -- rows of any table
+        columns = table.__table__.c
+        query = select(table.__table__).where(columns.turn_id.in_(ids)).order_by(*(columns[name] for name in order))
+        return iter(connection.execute(query).mappings())
+
+    seats = _by_turn(_seats(connection, ids))
+    statements = _by_turn(entry_of(StatementEntry, row) for row in rows(StatementRow, "seat", "attempt"))
+    outcomes = _by_turn(entry_of(OutcomeEntry, row) for row in rows(OutcomeRow, "scored_at"))
+    verdicts = {row["turn_id"]: entry_of(VerdictEntry, row) for row in rows(VerdictRow)}
+    decisions = {row["turn_id"]: decision_of(row, seats.get(row["turn_id"], ())) for row in rows(DecisionRow)}
+    return [
+        TurnLog(
+            turn=turn,
+            decision=decisions.get(turn.id),
+            seats=tuple(seats.get(turn.id, ())),
+            statements=tuple(statements.get(turn.id, ())),
+            verdict=verdicts.get(turn.id),
+            outcomes=tuple(outcomes.get(turn.id, ())),
+        )
+        for turn in found
+    ]
