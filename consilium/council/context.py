@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from consilium.council.emitter import Emitter
 from consilium.engines.protocol import Engine
 from consilium.ledger.entries import SeatEntry, StatementEntry, TurnLog
 from consilium.ledger.protocol import Ledger
@@ -20,6 +21,8 @@ class TurnContext:
     deadline_s: float
     """Seconds each seat has."""
     seed: int
+    emitter: Emitter
+    """Where the nodes tell what happens."""
     known: TurnLog | None = None
     """The turn's record if it ran before, so that nothing is decided or paid twice."""
 

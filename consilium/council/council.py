@@ -12,10 +12,11 @@ from typing_extensions import Unpack
 from consilium.council.admission import Admission, admissible, new_id
 from consilium.council.checkpoints import open_saver
 from consilium.council.context import TurnContext
+from consilium.council.emitter import Emitter
 from consilium.council.events import Concluded, Event
 from consilium.council.options import AskOptions, complete
 from consilium.council.parts import Parts, assemble
-from consilium.council.playing import play
+from consilium.council.playing import Graph, play
 from consilium.council.portal import Portal
 from consilium.council.session import Session
 from consilium.council.turn import Turn
@@ -25,8 +26,6 @@ from consilium.members.base import Progress
 from consilium.routing.protocol import Decision, Request
 
 if TYPE_CHECKING:
-    from langgraph.graph.state import CompiledStateGraph
-
     from consilium.engines.protocol import Engine
     from consilium.ledger.protocol import Ledger
     from consilium.routing.protocol import Router
@@ -43,7 +42,7 @@ class Council:
 
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
-        self._graph: CompiledStateGraph[Any, Any, Any, Any] | None = None
+        self._graph: Graph | None = None
         self._stack = AsyncExitStack()
         self._starting = asyncio.Lock()
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -116,7 +115,7 @@ class Council:
         chosen = complete(options, self._parts.settings, self._parts.catalogue)
         graph = await self._start()
         admission = await admissible(message, chosen, session, self._parts)
-        async for event in play(graph, admission, self._context(), started):
+        async for event in play(graph, admission, self._context(admission.turn.id), started):
             yield event
 
     async def route(self, message: str, **options: Unpack[AskOptions]) -> Decision:
@@ -136,7 +135,7 @@ class Council:
         if log.turn.status != "open":
             return Turn.from_log(log)
         admission = await Admission.again(log, self._parts)
-        async for event in play(graph, admission, self._context(log), time.perf_counter()):
+        async for event in play(graph, admission, self._context(turn_id, log), time.perf_counter()):
             if isinstance(event, Concluded):
                 return event.turn
         raise EngineLost("the turn ended without a verdict and without an error.")
@@ -208,7 +207,7 @@ class Council:
             self._portal = Portal()
         return self._portal.run(work)
 
-    async def _start(self) -> "CompiledStateGraph[Any, Any, Any, Any]":
+    async def _start(self) -> Graph:
         async with self._starting:
             if self._graph is None:
                 self._loop = asyncio.get_running_loop()
@@ -220,7 +219,7 @@ class Council:
                 raise BadInput("this council runs on another event loop. Use it there, or open another one.")
             return self._graph
 
-    async def _enter(self, stack: AsyncExitStack) -> "CompiledStateGraph[Any, Any, Any, Any]":
+    async def _enter(self, stack: AsyncExitStack) -> Graph:
         parts = self._parts
         await stack.enter_async_context(parts.engine)  # begins to load the model while the rest is set up
         await stack.enter_async_context(parts.ledger)
@@ -231,7 +230,7 @@ class Council:
         await parts.engine.ensure_ready(list(parts.catalogue.members))
         return build_graph(saver)
 
-    def _context(self, known: TurnLog | None = None) -> TurnContext:
+    def _context(self, turn_id: str, known: TurnLog | None = None) -> TurnContext:
         parts = self._parts
         return TurnContext(
             catalogue=parts.catalogue,
@@ -240,5 +239,6 @@ class Council:
             ledger=parts.ledger,
             deadline_s=parts.settings.deadline_s,
             seed=parts.settings.seed,
+            emitter=Emitter(turn_id, first_seq=1),
             known=known,
         )

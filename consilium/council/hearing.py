@@ -1,9 +1,8 @@
 """Hear one seat: its statement, or the typed error that kept it from speaking."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from consilium.council.context import TurnContext
-from consilium.council.state import SEAT, STATEMENT, Json
 from consilium.engines.protocol import Delta, Message, Prompt, Spoken
 from consilium.errors import ConsiliumError
 from consilium.ledger.entries import SeatEntry, StatementEntry
@@ -18,24 +17,17 @@ async def hear(
     messages: Sequence[Message],
     *,
     max_tokens: int | None,
-    emit: Callable[[Json], None],
 ) -> StatementEntry:
     """Return what stands in the ledger for this seat, after asking its member if nothing does yet.
 
-    Pieces of text and the statement itself are emitted as events. An error of the member is its statement: the other
+    Pieces of text and the statement itself are told as events. An error of the member is its statement: the other
     seats go on.
     """
     entry = context.known_statement(seat)
     if entry is None:
-        asked = await _ask(context, seat, messages, max_tokens, emit)
+        asked = await _ask(context, seat, messages, max_tokens)
         (entry,) = await context.ledger.record(asked)
-    emit(
-        {
-            "kind": "stated",
-            "seat": SEAT.dump_python(seat, mode="json"),
-            "statement": STATEMENT.dump_python(entry, mode="json"),
-        }
-    )
+    context.emitter.stated(seat, entry)
     return entry
 
 
@@ -44,7 +36,6 @@ async def _ask(
     seat: SeatEntry,
     messages: Sequence[Message],
     max_tokens: int | None,
-    emit: Callable[[Json], None],
 ) -> StatementEntry:
     sampling = context.catalogue.get(seat.member).persona.sampling
     if max_tokens is not None:
@@ -59,7 +50,7 @@ async def _ask(
     try:
         async for piece in context.engine.generate(prompt):
             if isinstance(piece, Delta):
-                emit({"kind": "token", "seat": seat.number, "member": seat.member, "text": piece.text})
+                context.emitter.token(seat, piece.text)
             else:
                 return _spoken(context, seat, piece)
     except ConsiliumError as error:

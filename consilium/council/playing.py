@@ -1,20 +1,23 @@
 """Play one admitted turn through the graph, and tell what happens as events."""
 
+import asyncio
 import time
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from consilium.council.admission import Admission
 from consilium.council.context import TurnContext
-from consilium.council.events import Admitted, Concluded, Decided, Event, Stated, Token
-from consilium.council.state import DECISION, SEAT, STATEMENT, Json
+from consilium.council.events import Admitted, Concluded, Decided, Event, Stated
+from consilium.council.state import VERDICT, TurnState
 from consilium.council.turn import Turn
 from consilium.errors import EngineLost
+from consilium.ledger.entries import TurnEntry, TurnLog
 
 if TYPE_CHECKING:
     from langgraph.graph.state import CompiledStateGraph
 
-Graph: TypeAlias = "CompiledStateGraph[Any, Any, Any, Any]"
+Graph: TypeAlias = "CompiledStateGraph[TurnState, TurnContext, TurnState, TurnState]"
 
 RECURSION_LIMIT = 16
 """Supersteps; a turn takes six. LangGraph's own default would let a broken graph run for hours."""
@@ -34,43 +37,44 @@ async def play(graph: Graph, admission: Admission, context: TurnContext, started
 
     Raises:
         TurnFailed: no seat made a statement.
+        LedgerError: the ledger could not be written; the turn stays open and can be resumed.
     """
-    from langchain_core.runnables import RunnableConfig
-
     turn = admission.turn
     yield Admitted(turn_id=turn.id, seq=0, session_id=turn.session_id)
-    seq, closed = 1, False
-    happenings = graph.astream(
-        admission.state,
-        config=RunnableConfig(configurable={"thread_id": turn.id}, recursion_limit=RECURSION_LIMIT),
-        context=context,
-        stream_mode="custom",
-        durability=DURABILITY,
-    )
-    async for happening in happenings:
-        if happening["kind"] == "closed":
-            closed = True
-        else:
-            yield _event(turn.id, seq, happening)
-            seq += 1
-    if not closed:
+    heard: list[Event] = []
+    running = asyncio.create_task(_run(graph, admission, context))
+    try:
+        async for event in context.emitter.events():
+            heard.append(event)
+            yield event
+        state = await running
+    finally:
+        running.cancel()  # whoever stops listening stops the turn
+    whole = Turn.from_log(_log(turn, heard, state), latency_ms=(time.perf_counter() - started) * 1_000)
+    yield Concluded(turn_id=turn.id, seq=len(heard) + 1, turn=whole)
+
+
+async def _run(graph: Graph, admission: Admission, context: TurnContext) -> Any:  # noqa: ANN401 -- LangGraph's output type
+    from langchain_core.runnables import RunnableConfig
+
+    config = RunnableConfig(configurable={"thread_id": admission.turn.id}, recursion_limit=RECURSION_LIMIT)
+    try:
+        return await graph.ainvoke(admission.state, config, context=context, durability=DURABILITY)
+    finally:
+        context.emitter.end()
+
+
+def _log(turn: TurnEntry, heard: list[Event], state: dict[str, Any]) -> TurnLog:
+    """Return what the ledger holds now, out of what the nodes said they recorded."""
+    if "status" not in state:
         raise EngineLost(f"turn {turn.id} did not reach its end. `council.resume` takes it up again.")
-    log = await context.ledger.load(turn.id)
-    whole = Turn.from_log(log, latency_ms=(time.perf_counter() - started) * 1_000)
-    yield Concluded(turn_id=turn.id, seq=seq, turn=whole)
-
-
-def _event(turn_id: str, seq: int, happening: Json) -> Event:
-    match happening:
-        case {"kind": "token", "seat": seat, "member": member, "text": text}:
-            return Token(turn_id=turn_id, seq=seq, seat=seat, member=member, text=text)
-        case {"kind": "stated", "seat": seat, "statement": statement}:
-            return Stated(
-                turn_id=turn_id,
-                seq=seq,
-                seat=SEAT.validate_python(seat),
-                statement=STATEMENT.validate_python(statement),
-            )
-        case {"kind": "decided", "decision": decision}:
-            return Decided(turn_id=turn_id, seq=seq, decision=DECISION.validate_python(decision))
-    raise ValueError(f"no such happening: {happening!r}")
+    stated = [event for event in heard if isinstance(event, Stated)]
+    verdict = state["verdict"]
+    return TurnLog(
+        turn=replace(turn, status=state["status"]),
+        decision=next((event.decision for event in heard if isinstance(event, Decided)), None),
+        seats=tuple(sorted((event.seat for event in stated), key=lambda seat: seat.number)),
+        statements=tuple(event.statement for event in stated),
+        verdict=None if verdict is None else VERDICT.validate_python(verdict),
+        outcomes=(),
+    )

@@ -1,6 +1,6 @@
 """What travels through the graph of a turn: JSON primitives only, checked by pydantic where they are read back."""
 
-from typing import Annotated, Any, TypeAlias
+from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import TypeAdapter
 from typing_extensions import TypedDict
@@ -53,6 +53,8 @@ class TurnState(TypedDict, total=False):
     """The method that was carried out, written by deliberate."""
     verdict: Json | None
     """`VerdictEntry`, written by conclude."""
+    status: Literal["concluded", "failed"]
+    """How the turn ended, written by record; without it the turn did not reach its end."""
 
 
 class SeatTask(TypedDict):

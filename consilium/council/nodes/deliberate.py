@@ -53,5 +53,5 @@ async def _chair(state: TurnState, opinions: list[Opinion], runtime: Runtime[Tur
     )
     await context.ledger.record(seat)
     messages = chair_messages(member.persona.system_prompt, state["turn"]["message"], opinions)
-    statement = await hear(context, seat, messages, max_tokens=state["max_tokens"], emit=runtime.stream_writer)
+    statement = await hear(context, seat, messages, max_tokens=state["max_tokens"])
     return None if statement.error else composed(statement.text, seat.number)

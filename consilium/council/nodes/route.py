@@ -19,9 +19,8 @@ async def route(state: TurnState, runtime: Runtime[TurnContext]) -> Json:
         request = Request(message=turn.message, history=earlier, members=tuple(state["members"]), seats=state["seats"])
         decided = _entry(turn.id, await context.router.route(request), context)
         (entry,) = await context.ledger.record(decided)
-    decision: Json = DECISION.dump_python(entry, mode="json")
-    runtime.stream_writer({"kind": "decided", "decision": decision})
-    return {"decision": decision}
+    context.emitter.decided(entry)
+    return {"decision": DECISION.dump_python(entry, mode="json")}
 
 
 def seated(state: TurnState) -> list[Send]:

@@ -17,5 +17,5 @@ async def speak(state: SeatTask, runtime: Runtime[TurnContext]) -> Json:
         *(Message(**entry) for entry in state["history"]),
         Message(role="user", content=state["turn"]["message"]),
     )
-    entry = await hear(runtime.context, seat, messages, max_tokens=state["max_tokens"], emit=runtime.stream_writer)
+    entry = await hear(runtime.context, seat, messages, max_tokens=state["max_tokens"])
     return {"statements": [STATEMENT.dump_python(entry, mode="json")]}
