@@ -62,6 +62,7 @@ class SqlLedger:
     def __init__(self, url: str, *, busy_timeout_s: float = 5.0) -> None:
         self._engine: Engine = connect(url, busy_timeout_s=busy_timeout_s)
         self._writer = self._engine.execution_options(writes=True)
+        self._inserts: dict[type[Table], Insert] = {}
         self._thread: ThreadPoolExecutor | None = None
 
     @property
@@ -171,8 +172,9 @@ class SqlLedger:
 
     def _new(self, table: type[Table]) -> Insert:
         """Return an insert that does nothing where the row's key is there already."""
-        dialect = postgresql if self._engine.dialect.name == "postgresql" else sqlite
-        statement: Insert = dialect.insert(table).on_conflict_do_nothing()
+        if (statement := self._inserts.get(table)) is None:
+            dialect = postgresql if self._engine.dialect.name == "postgresql" else sqlite
+            statement = self._inserts[table] = dialect.insert(table.__table__).on_conflict_do_nothing()
         return statement
 
     async def _write(self, work: Callable[[Connection], Result]) -> Result:

@@ -3,13 +3,16 @@
 from langgraph.runtime import Runtime
 
 from consilium.council.context import TurnContext
-from consilium.council.state import Json, TurnState
+from consilium.council.state import VERDICT, Json, TurnState
 from consilium.ledger.entries import ClosingEntry
 
 
 async def record(state: TurnState, runtime: Runtime[TurnContext]) -> Json:
-    """Record that the turn is over, and how."""
-    (closing,) = await runtime.context.ledger.record(
-        ClosingEntry(turn_id=state["turn"]["id"], status="failed" if state["verdict"] is None else "concluded")
-    )
-    return {"status": closing.status}
+    """Record the verdict and the end of the turn in one transaction: there is never one without the other."""
+    turn_id, ledger = state["turn"]["id"], runtime.context.ledger
+    if state["verdict"] is None:
+        (closing,) = await ledger.record(ClosingEntry(turn_id=turn_id, status="failed"))
+        return {"status": closing.status}
+    verdict = VERDICT.validate_python(state["verdict"])
+    stands, _closing = await ledger.record(verdict, ClosingEntry(turn_id=turn_id, status="concluded"))
+    return {"verdict": VERDICT.dump_python(stands, mode="json"), "status": "concluded"}
