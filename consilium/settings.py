@@ -11,6 +11,7 @@ import platformdirs
 from pydantic import Field, ValidationError
 from pydantic_settings import (
     BaseSettings,
+    EnvSettingsSource,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
     TomlConfigSettingsSource,
@@ -90,4 +91,13 @@ class Settings(BaseSettings):
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Order the sources: keyword arguments, environment, TOML file."""
-        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls)
+        return init_settings, _Environment(settings_cls), TomlConfigSettingsSource(settings_cls)
+
+
+class _Environment(EnvSettingsSource):
+    """``CONSILIUM_*``; names that no setting has are handed over too, so that a misspelt one is refused."""
+
+    def __call__(self) -> dict[str, Any]:
+        prefix = self.env_prefix.lower()
+        given = {name.removeprefix(prefix): value for name, value in self.env_vars.items() if name.startswith(prefix)}
+        return {**given, **super().__call__()}

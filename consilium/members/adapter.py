@@ -8,6 +8,7 @@ that were checked are the bytes that are loaded.
 import hashlib
 import json
 import struct
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -139,47 +140,69 @@ def check_header(weights: bytes, settings: LoraSettings, *, where: Path) -> None
     """Check a safetensors header against ``settings`` without reading a tensor.
 
     Each tensor must be a LoRA A or B matrix of an allowed module with the configured rank, in F32, F16 or BF16, and
-    the tensors must fill the file exactly.
+    the tensors must fill the file exactly, each starting where another ends.
 
     Raises:
         AdapterRefused: naming the tensor and what is wrong with it.
     """
-    header = _header(weights, where)
-    covered = 0
-    for name, entry in header.items():
-        if name == "__metadata__":
-            continue
-        covered += _check_tensor(name, entry, settings, where)
-    if covered == 0:
+    header, size = _header(weights, where)
+    spans = sorted((*_check_tensor(name, entry, settings, where), name) for name, entry in header.items())
+    border = 0
+    for start, end, name in spans:
+        if start != border:
+            raise AdapterRefused(
+                f"{where}: tensor {name!r} lies at {start:,} where {border:,} is due: "
+                "it overlaps another, or leaves a gap. Restore the file."
+            )
+        border = end
+    if border == 0:
         raise AdapterRefused(f"{where} holds no tensor. Train the member again.")
-    (length,) = struct.unpack_from("<Q", weights)
-    if covered != len(weights) - 8 - length:
-        raise AdapterRefused(f"{where} is truncated or padded: its tensors fill {covered:,} bytes. Restore it.")
+    if border != size:
+        raise AdapterRefused(
+            f"{where} is truncated or padded: its tensors end at {border:,} of {size:,} bytes. Restore it."
+        )
+    pairs = Counter(name.rpartition(".lora_")[0] for name in header)
+    if halves := [module for module, count in pairs.items() if count != 2]:
+        raise AdapterRefused(f"{where} holds only one of A and B for {halves[0]!r}. Train the member again.")
 
 
-def _header(weights: bytes, where: Path) -> dict[str, Any]:
+def _header(weights: bytes, where: Path) -> tuple[dict[str, Any], int]:
+    """Return the entry of each tensor, and how many bytes of tensors follow the header."""
     if len(weights) < 8:
         raise AdapterRefused(f"{where} has {len(weights)} bytes and is no safetensors file. Restore it.")
     (length,) = struct.unpack_from("<Q", weights)
     if length > min(MAX_HEADER_BYTES, len(weights) - 8):
         raise AdapterRefused(f"{where} claims a header of {length:,} bytes. Restore the file.")
-    try:
-        header = json.loads(weights[8 : 8 + length])
-    except (UnicodeDecodeError, ValueError, RecursionError) as error:
-        raise AdapterRefused(f"{where} has an unreadable header: {error}. Restore the file.") from error
-    if not isinstance(header, dict):
+    if weights[8:9] != b"{":
         raise AdapterRefused(f"{where} has a header that is no table. Restore the file.")
-    return header
+    try:
+        header = json.loads(weights[8 : 8 + length].decode("utf-8"), object_pairs_hook=_unique)
+    except (ValueError, RecursionError) as error:
+        raise AdapterRefused(f"{where} has an unreadable header: {error}. Restore the file.") from error
+    metadata = header.pop("__metadata__", {})
+    if not (isinstance(metadata, dict) and all(isinstance(note, str) for note in metadata.values())):
+        raise AdapterRefused(f"{where}: __metadata__ is {metadata!r:.60}, not a table of texts. Restore the file.")
+    return header, len(weights) - 8 - length
 
 
-def _check_tensor(name: str, entry: object, settings: LoraSettings, where: Path) -> int:
-    """Return the tensor's size in bytes."""
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Refuse a repeated key: readers differ in which of the two they take, so the checked one may not be the loaded."""
+    table = dict(pairs)
+    if len(table) != len(pairs):
+        raise ValueError("a key occurs twice")
+    return table
+
+
+def _check_tensor(name: str, entry: object, settings: LoraSettings, where: Path) -> tuple[int, int]:
+    """Return where the tensor's bytes start and end, counted from the end of the header."""
     module, _, matrix = name.removesuffix(".weight").rpartition(".")
     axis = {"lora_A": 0, "lora_B": 1}.get(matrix)
     if axis is None or not name.endswith(".weight") or module.rpartition(".")[2] not in settings.target_modules:
         raise AdapterRefused(f"{where} holds {name[:120]!r}, which is no LoRA matrix of {settings.target_modules}.")
     match entry:
-        case {"dtype": str(dtype), "shape": [int(rows), int(columns)], "data_offsets": [int(start), int(end)]}:
+        case {"dtype": str(dtype), "shape": [int(rows), int(columns)], "data_offsets": [int(start), int(end)]} if (
+            bool not in map(type, (rows, columns, start, end))
+        ):
             size = rows * columns * _DTYPE_BYTES.get(dtype, 0)
         case _:
             raise AdapterRefused(f"{where}: tensor {name!r} has a malformed header entry. Restore the file.")
@@ -188,4 +211,4 @@ def _check_tensor(name: str, entry: object, settings: LoraSettings, where: Path)
             f"{where}: tensor {name!r} is {dtype} {[rows, columns]} over {end - start} bytes; "
             f"rank {settings.r} in F32, F16 or BF16 was announced. Restore the file."
         )
-    return size
+    return start, end

