@@ -4,7 +4,7 @@ from langgraph.runtime import Runtime
 
 from consilium.council.context import TurnContext
 from consilium.council.state import VERDICT, Json, TurnState
-from consilium.ledger.entries import ClosingEntry
+from consilium.ledger.entries import ClosingEntry, VerdictEntry
 
 
 async def record(state: TurnState, runtime: Runtime[TurnContext]) -> Json:
@@ -14,5 +14,6 @@ async def record(state: TurnState, runtime: Runtime[TurnContext]) -> Json:
         (closing,) = await ledger.record(ClosingEntry(turn_id=turn_id, status="failed"))
         return {"status": closing.status}
     verdict = VERDICT.validate_python(state["verdict"])
-    stands, _closing = await ledger.record(verdict, ClosingEntry(turn_id=turn_id, status="concluded"))
+    recorded = await ledger.record(verdict, ClosingEntry(turn_id=turn_id, status="concluded"))
+    stands = next(entry for entry in recorded if isinstance(entry, VerdictEntry))
     return {"verdict": VERDICT.dump_python(stands, mode="json"), "status": "concluded"}
