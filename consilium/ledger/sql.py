@@ -7,6 +7,7 @@ for every statement. A turn makes half a dozen durable commits, and they are wha
 import asyncio
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from types import TracebackType
 from typing import Any, Protocol, Self, TypeVar, cast
 
@@ -64,6 +65,8 @@ class SqlLedger:
         self._writer = self._engine.execution_options(writes=True)
         self._inserts: dict[type[Table], Insert] = {}
         self._thread: ThreadPoolExecutor | None = None
+        self._waiting: list[tuple[Callable[[Connection], Any], asyncio.Future[Any]]] = []
+        self._committing: asyncio.Task[None] | None = None
 
     @property
     def url(self) -> str:
@@ -178,17 +181,50 @@ class SqlLedger:
         return statement
 
     async def _write(self, work: Callable[[Connection], Result]) -> Result:
-        def transact() -> Result:
+        """Do ``work`` in the next transaction, together with whatever else waits to be written."""
+        done: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
+        self._waiting.append((work, done))
+        if self._committing is None or self._committing.done():
+            self._committing = asyncio.create_task(self._commit_waiting())
+        return await done
+
+    async def _commit_waiting(self) -> None:
+        while self._waiting:
+            batch, self._waiting = self._waiting, []
+            works = [work for work, _ in batch]
+            try:
+                results = await self._run(partial(self._transact, works))
+            except Exception as error:  # whatever befell the transaction, each waiting call is told
+                results = [error] * len(batch)
+            for (_, done), result in zip(batch, results, strict=True):
+                if done.cancelled():
+                    continue
+                if isinstance(result, Exception):
+                    done.set_exception(result)
+                else:
+                    done.set_result(result)
+
+    def _transact(self, works: Sequence[Callable[[Connection], Any]]) -> list[Any]:
+        """Commit all ``works`` at once; where one of them fails, each by itself, so that only that one fails."""
+        if len(works) > 1:
             try:
                 with self._writer.begin() as connection:
-                    return work(connection)
-            except IntegrityError as error:
-                raise UnknownTurn(
-                    f"an entry names a turn, seat or member that the ledger does not hold ({error.orig}); "
-                    "nothing was written."
-                ) from error
+                    return [work(connection) for work in works]
+            except (IntegrityError, UnknownTurn):
+                pass
+        return [self._alone(work) for work in works]
 
-        return await self._run(transact)
+    def _alone(self, work: Callable[[Connection], Any]) -> Any:  # noqa: ANN401 -- the result of any work, or its error
+        try:
+            with self._writer.begin() as connection:
+                return work(connection)
+        except IntegrityError as error:
+            return UnknownTurn(
+                f"an entry names a turn, seat or member that the ledger does not hold ({error.orig}); "
+                "nothing was written."
+            )
+        except UnknownTurn as error:
+            return error
 
     async def _read(self, work: Callable[[Connection], Result]) -> Result:
         def transact() -> Result:
