@@ -15,7 +15,7 @@ from sqlalchemy import Connection, Engine, Insert, Select, func, insert, select,
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import IntegrityError
 
-from consilium.errors import UnknownTurn
+from consilium.errors import LedgerError, UnknownTurn
 from consilium.ledger.connection import connect, translated
 from consilium.ledger.entries import (
     ClosingEntry,
@@ -87,6 +87,8 @@ class SqlLedger:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Close the database."""
+        if self._committing is not None:
+            await self._committing
         await self._run(self._engine.dispose)
         if self._thread is not None:
             self._thread.shutdown()
@@ -234,6 +236,9 @@ class SqlLedger:
         return await self._run(transact)
 
     async def _run(self, task: Callable[[], Result]) -> Result:
+        if self._thread is None:
+            raise LedgerError(f"the ledger at {self.url} is not open. Use it inside `async with ledger:`.")
+
         def guarded() -> Result:
             with translated(self.url):
                 return task()
