@@ -13,11 +13,11 @@ from consilium.routing.protocol import Decision, Request, certain, shares
 if TYPE_CHECKING:
     import torch
 
-TEMPERATURE = 0.15
-"""Divides the cosines before the softmax."""
+TEMPERATURE = 0.1
+"""Divides the cosines before the softmax. This and the next two were chosen on the rows of docs/results/routing.md."""
 MIN_SCORE = 0.15
 """A member that is less likely than this does not sit beside a likelier one."""
-MIN_COSINE = 0.2
+MIN_COSINE = 0.1
 """Where no centroid is closer than this, nobody fits and the bare base sits."""
 
 
