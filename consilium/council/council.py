@@ -5,16 +5,17 @@ import time
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import AsyncExitStack
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from typing_extensions import Unpack
 
-from consilium.council.admission import Admission, admissible, new_id
+from consilium.council.admission import Admission, admissible
 from consilium.council.checkpoints import open_saver
 from consilium.council.context import TurnContext
 from consilium.council.emitter import Emitter
 from consilium.council.events import Concluded, Event
 from consilium.council.options import AskOptions, complete
+from consilium.council.outcomes import Source, outcome_entry
 from consilium.council.parts import Parts, assemble
 from consilium.council.playing import Graph, play
 from consilium.council.portal import Portal
@@ -145,7 +146,7 @@ class Council:
         turn: Turn | str,
         *,
         score: float,
-        source: Literal["user", "judge", "metric", "script"] = "user",
+        source: Source = "user",
         seat: int | None = None,
         key: str | None = None,
     ) -> OutcomeEntry:
@@ -165,13 +166,10 @@ class Council:
             UnknownTurn: the ledger holds no such turn or seat.
             BadInput: the score is not in [0, 1].
         """
-        if not 0 <= score <= 1:
-            raise BadInput(f"score={score!r} is not in [0, 1]. Scale it.")
-        await self._start()
         turn_id = turn if isinstance(turn, str) else turn.id
-        (entry,) = await self._parts.ledger.record(
-            OutcomeEntry(key=key or new_id(), turn_id=turn_id, seat=seat, score=score, source=source)
-        )
+        scored = outcome_entry(turn_id, score=score, seat=seat, source=source, key=key)
+        await self._start()
+        (entry,) = await self._parts.ledger.record(scored)
         return entry
 
     def session(self, session_id: str | None = None) -> Session:

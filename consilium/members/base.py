@@ -59,6 +59,11 @@ class Base:
     """Longest prompt and statement together, in tokens."""
 
 
+def built_in_folder(cache: Path) -> Path:
+    """Return where the built-in base lies once it is provisioned."""
+    return cache / "base" / f"{BUILT_IN}@{_GGUF_SHA256[:12]}"
+
+
 def open_base(name: str, *, cache: Path, progress: Progress | None = None) -> Base:
     """Return the base called ``name``: the built-in one, a folder, or a hub id; provision it if need be.
 
@@ -75,7 +80,7 @@ def open_base(name: str, *, cache: Path, progress: Progress | None = None) -> Ba
     """
     report = progress or (lambda _doing, _share: None)
     if name == BUILT_IN:
-        folder = cache / "base" / f"{BUILT_IN}@{_GGUF_SHA256[:12]}"
+        folder = built_in_folder(cache)
         if not folder.exists():
             _provision(folder, report)
         return _open_recorded(folder)

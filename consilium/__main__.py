@@ -1,0 +1,5 @@
+"""``python -m consilium``."""
+
+from consilium.cli.main import main
+
+main()

@@ -1,0 +1,107 @@
+"""consilium ledger show, consilium outcome add: what happened, and what came of it."""
+
+import asyncio
+import json
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+from rich.markup import escape
+
+from consilium.cli.consoles import out
+from consilium.cli.options import AsJson, Database, SessionId, examples, given
+from consilium.cli.rendering import shortened
+from consilium.cli.transcript import decided, stated
+
+if TYPE_CHECKING:
+    from consilium.ledger.entries import TurnLog
+    from consilium.ledger.sql import SqlLedger
+
+ledger_app = typer.Typer(help="Read the ledger.", no_args_is_help=True)
+outcome_app = typer.Typer(help="Say what came of a turn.", no_args_is_help=True)
+
+TurnId = Annotated[str, typer.Argument(help="The turn's id, as ask and ledger show print it.")]
+
+
+@ledger_app.command("show", epilog=examples("ledger show", "ledger show --limit 3", "ledger show 4e964c39bb…"))
+def show(
+    turn: Annotated[str | None, typer.Argument(help="A turn's id; without one the newest turns are listed.")] = None,
+    session: SessionId = None,
+    limit: Annotated[int, typer.Option(min=1, help="List at most this many turns.")] = 20,
+    database: Database = None,
+    as_json: AsJson = False,
+) -> None:
+    """List the newest turns, or show one in full: decision, statements, verdict, outcomes."""
+    logs = asyncio.run(_read(database, turn, session, limit))
+    if as_json:
+        from pydantic import TypeAdapter
+
+        from consilium.ledger.entries import TurnLog
+
+        for log in logs:
+            typer.echo(json.dumps(TypeAdapter(TurnLog).dump_python(log, mode="json"), ensure_ascii=False))
+    elif turn is not None:
+        _show_one(logs[0])
+    else:
+        _show_list(logs)
+
+
+@outcome_app.command("add", epilog=examples("outcome add 4e964c39bb… 1.0", "outcome add 4e964c39bb… 0 --seat 1"))
+def add(
+    turn: TurnId,
+    score: Annotated[float, typer.Argument(help="How good it was, from 0 to 1.")],
+    seat: Annotated[int | None, typer.Option(help="Score this seat; without it the turn as a whole.")] = None,
+    source: Annotated[Literal["user", "judge", "metric", "script"], typer.Option(help="Who says so.")] = "user",
+    key: Annotated[str | None, typer.Option(help="Record it once under this key.", show_default=False)] = None,
+    database: Database = None,
+) -> None:
+    """Record how good a turn, or one of its seats, was. The router learns from it."""
+    asyncio.run(_add(database, turn, score, seat, source, key))
+
+
+def _ledger(database: str | None) -> "SqlLedger":
+    from consilium.ledger.sql import SqlLedger
+    from consilium.settings import Settings
+
+    return SqlLedger(Settings.load(**given(database=database)).database)
+
+
+async def _read(database: str | None, turn: str | None, session: str | None, limit: int) -> "list[TurnLog]":
+    async with _ledger(database) as ledger:
+        return [await ledger.load(turn)] if turn else list(await ledger.turns(session_id=session, limit=limit))
+
+
+async def _add(database: str | None, turn: str, score: float, seat: int | None, source: Any, key: str | None) -> None:  # noqa: ANN401 -- checked by typer
+    from consilium.council.outcomes import outcome_entry
+
+    async with _ledger(database) as ledger:
+        (stands,) = await ledger.record(outcome_entry(turn, score=score, seat=seat, source=source, key=key))
+    out().print(f"outcome {stands.key}: {stands.score:g} by {stands.source}")
+
+
+def _show_list(logs: "list[TurnLog]") -> None:
+    console = out()
+    if not logs:
+        console.print("The ledger is empty.")
+    for log in logs:
+        seats = ", ".join(f"{seat.member} {seat.weight:.2f}" for seat in log.seats) or "nobody"
+        verdict = f"{log.verdict.method}: {shortened(log.verdict.text, 80)}" if log.verdict else "no verdict"
+        console.print(f"[bold]{log.turn.id}[/bold]  {log.turn.admitted_at:%Y-%m-%d %H:%M:%S} UTC  {log.turn.status}")
+        console.print(f"  message  {escape(shortened(log.turn.message, 80))}")
+        console.print(f"  seats    {seats}")
+        console.print(f"  verdict  {escape(verdict)}")
+
+
+def _show_one(log: "TurnLog") -> None:
+    console = out()
+    console.print(f"turn {log.turn.id}, number {log.turn.number} of session {log.turn.session_id}: {log.turn.status}")
+    console.print(f"message  {escape(shortened(log.turn.message, 400))}")
+    if log.decision:
+        console.print(decided(log.decision))
+    seats = {seat.number: seat for seat in log.seats}
+    for statement in log.statements:
+        console.print(stated(seats[statement.seat], statement))
+    if log.verdict:
+        console.print(f"verdict  {escape(shortened(log.verdict.text, 400))}  [dim]({log.verdict.method})[/dim]")
+    for outcome in log.outcomes:
+        target = "turn" if outcome.seat is None else f"seat {outcome.seat}"
+        console.print(f"outcome  {target} {outcome.score:g} by {outcome.source}, {outcome.key}")

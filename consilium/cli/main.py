@@ -1,0 +1,61 @@
+"""The command line: every command, and how errors end."""
+
+import sys
+from typing import Annotated
+
+import typer
+
+import consilium
+from consilium.cli.asking import ask, chat, route
+from consilium.cli.consoles import aside
+from consilium.cli.doctor import doctor
+from consilium.cli.ledger import ledger_app, outcome_app
+from consilium.cli.members import members_app
+from consilium.cli.rendering import clean
+from consilium.cli.training import eval_app, train_app
+from consilium.errors import ConsiliumError
+
+app = typer.Typer(
+    help="A council of LoRA experts over one base model: routed, batched, deliberated, recorded.",
+    epilog="Exit codes: 0 done; 1 the council failed; 2 something in the input or the surroundings is to be mended.",
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+)
+app.command()(ask)
+app.command()(chat)
+app.command()(route)
+app.add_typer(members_app, name="members")
+app.add_typer(train_app, name="train")
+app.add_typer(eval_app, name="eval")
+app.add_typer(outcome_app, name="outcome")
+app.add_typer(ledger_app, name="ledger")
+app.command()(doctor)
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"consilium {consilium.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print it.")] = False,
+) -> None:
+    """Take the options that belong to no command."""
+
+
+def main() -> None:
+    """Run the command line; an error of ours is one line and an exit code, not a traceback."""
+    try:
+        app()
+    except ConsiliumError as error:
+        aside().print(f"error: {clean(str(error))}", markup=False)
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+if __name__ == "__main__":
+    main()

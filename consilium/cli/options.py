@@ -1,0 +1,32 @@
+"""Options that several commands share."""
+
+from pathlib import Path
+from typing import Annotated, Any, TypeAlias
+
+import typer
+
+from consilium.settings import Method
+
+Database: TypeAlias = Annotated[str | None, typer.Option(help="SQLAlchemy URL of the ledger.", show_default=False)]
+Personas: TypeAlias = Annotated[Path | None, typer.Option(help="Folder with catalogue.toml.", show_default=False)]
+AsJson: TypeAlias = Annotated[bool, typer.Option("--json", help="Print JSON; the last line of stdout is the answer.")]
+Member: TypeAlias = Annotated[
+    list[str] | None, typer.Option("--member", "-m", help="A member that must sit; may be repeated.")
+]
+Seats: TypeAlias = Annotated[int | None, typer.Option(help="At most this many members sit.", show_default=False)]
+HowToConclude: TypeAlias = Annotated[
+    Method | None, typer.Option("--method", help="How statements become a verdict.", show_default=False)
+]
+MaxTokens: TypeAlias = Annotated[int | None, typer.Option(help="Longest statement, in tokens.", show_default=False)]
+SessionId: TypeAlias = Annotated[str | None, typer.Option("--session", help="Go on with the session of this id.")]
+Deadline: TypeAlias = Annotated[float | None, typer.Option(help="Seconds each seat has.", show_default=False)]
+
+
+def examples(*commands: str) -> str:
+    """Return the last part of a command's help."""
+    return "[bold]Examples[/bold]\n\n" + "\n\n".join(f"  consilium {command}" for command in commands)
+
+
+def given(**options: Any) -> dict[str, Any]:  # noqa: ANN401 -- values of any option
+    """Return the options that were given."""
+    return {name: value for name, value in options.items() if value is not None}
