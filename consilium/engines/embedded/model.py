@@ -4,6 +4,7 @@ Nothing here is safe to call from two threads: PEFT hooks every layer for the le
 """
 
 import logging
+import warnings
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -70,6 +71,8 @@ class AdaptedModel:
             task_type="CAUSAL_LM",
             inference_mode=True,
         )
+        # PEFT 0.21 still asks transformers 5.23 for a property by its old name; nobody else's warnings are touched.
+        warnings.filterwarnings("ignore", message="`is_gradient_checkpointing` is deprecated", category=FutureWarning)
         if self._adapted is None:
             self._adapted = get_peft_model(self._plain, config, adapter_name=name).eval()
         else:

@@ -1,0 +1,231 @@
+"""What every `consilium.ledger.protocol.Ledger` promises."""
+
+import asyncio
+from dataclasses import replace
+
+import pytest
+
+from consilium.errors import UnknownTurn
+from consilium.ledger.entries import (
+    ClosingEntry,
+    DecisionEntry,
+    Entry,
+    MemberEntry,
+    OutcomeEntry,
+    SeatEntry,
+    StatementEntry,
+    VerdictEntry,
+)
+from consilium.ledger.protocol import Ledger
+
+MEMBER = MemberEntry(content_name="pilot@aaaaaaaaaaaa", name="pilot", group="crew", adapter_digest="a" * 64, base="b@0")
+
+
+def seat(turn_id: str, number: int, **changes: object) -> SeatEntry:
+    """Return a seat of `MEMBER`."""
+    entry = SeatEntry(
+        turn_id=turn_id,
+        number=number,
+        member=MEMBER.name,
+        content_name=MEMBER.content_name,
+        role="speaker",
+        weight=0.5,
+    )
+    return replace(entry, **changes)  # type: ignore[arg-type]  # fields of any type
+
+
+def decision(turn_id: str, seats: int = 2) -> DecisionEntry:
+    """Return a decision with that many seats."""
+    return DecisionEntry(
+        turn_id=turn_id,
+        router="even",
+        router_digest="0" * 64,
+        scores={"pilot": 0.75, "mate": 0.25},
+        propensities={"pilot": 1.0, "mate": 0.0},
+        abstained=False,
+        seats=tuple(seat(turn_id, number) for number in range(seats)),
+    )
+
+
+def statement(turn_id: str, number: int, text: str = "aye") -> StatementEntry:
+    """Return a statement of that seat."""
+    return StatementEntry(
+        turn_id=turn_id,
+        seat=number,
+        attempt=1,
+        text=text,
+        error=None,
+        error_message=None,
+        finish="stop",
+        prompt_tokens=3,
+        completion_tokens=1,
+        first_token_ms=1.5,
+        latency_ms=2.5,
+        engine="scripted",
+    )
+
+
+def verdict(turn_id: str, text: str = "aye") -> VerdictEntry:
+    """Return a verdict in the words of seat 0."""
+    return VerdictEntry(turn_id=turn_id, text=text, method="best", source_seat=0, agreement=0.5, dissent=(1,))
+
+
+async def admit(ledger: Ledger, turn_id: str = "t1", session_id: str = "s1") -> None:
+    """Admit a turn."""
+    await ledger.admit(session_id=session_id, turn_id=turn_id, message=f"message of {turn_id}", options={"seats": 2})
+
+
+async def whole_turn(ledger: Ledger, turn_id: str = "t1", session_id: str = "s1") -> None:
+    """Record a turn from admission to closing."""
+    await ledger.record(MEMBER)
+    await admit(ledger, turn_id, session_id)
+    await ledger.record(decision(turn_id))
+    await ledger.record(statement(turn_id, 0))
+    await ledger.record(statement(turn_id, 1, "no"))
+    await ledger.record(verdict(turn_id), ClosingEntry(turn_id=turn_id, status="concluded"))
+
+
+class LedgerConformance:
+    """Subclass it and override `open_ledger`; each test gets an empty ledger."""
+
+    @pytest.fixture
+    def ledger(self) -> Ledger:
+        """Return a new, empty ledger that is not yet entered."""
+        raise NotImplementedError("override the fixture `ledger`")
+
+    async def test_turns_are_numbered_within_their_session(self, ledger: Ledger) -> None:
+        async with ledger:
+            for turn_id, session_id in (("t1", "s1"), ("t2", "s1"), ("t3", "s2")):
+                await admit(ledger, turn_id, session_id)
+            numbers = [(await ledger.load(turn_id)).turn.number for turn_id in ("t1", "t2", "t3")]
+        assert numbers == [1, 2, 1]
+
+    async def test_admission_is_recorded_once(self, ledger: Ledger) -> None:
+        async with ledger:
+            first = await ledger.admit(session_id="s1", turn_id="t1", message="one", options={"seats": 1})
+            again = await ledger.admit(session_id="s1", turn_id="t1", message="two", options={"seats": 2})
+            turns = await ledger.turns()
+        assert again == first
+        assert [log.turn.message for log in turns] == ["one"]
+        assert first.status == "open"
+        assert first.options == {"seats": 1}
+        assert first.admitted_at.tzinfo is not None
+
+    async def test_concurrent_admissions_get_numbers_of_their_own(self, ledger: Ledger) -> None:
+        async with ledger:
+            async with asyncio.TaskGroup() as group:
+                for number in range(8):
+                    group.create_task(admit(ledger, f"t{number}"))
+            numbers = [log.turn.number for log in await ledger.turns(session_id="s1")]
+        assert sorted(numbers) == list(range(1, 9))
+
+    async def test_a_turn_comes_back_whole(self, ledger: Ledger) -> None:
+        async with ledger:
+            await whole_turn(ledger)
+            log = await ledger.load("t1")
+        assert log.turn.status == "concluded"
+        assert log.decision == decision("t1")
+        assert log.seats == decision("t1").seats
+        assert log.statements == (statement("t1", 0), statement("t1", 1, "no"))
+        assert log.verdict == verdict("t1")
+        assert log.outcomes == ()
+
+    @pytest.mark.parametrize(
+        ("first", "second"),
+        [
+            (MEMBER, replace(MEMBER, group="other")),
+            (decision("t1"), replace(decision("t1"), router="other")),
+            (seat("t1", 7, role="chair"), seat("t1", 7, role="chair", weight=0.1)),
+            (statement("t1", 0), statement("t1", 0, "other")),
+            (verdict("t1"), verdict("t1", "other")),
+            (ClosingEntry(turn_id="t1", status="concluded"), ClosingEntry(turn_id="t1", status="failed")),
+            (
+                OutcomeEntry(key="k", turn_id="t1", seat=None, score=1.0, source="user"),
+                OutcomeEntry(key="k", turn_id="t1", seat=None, score=0.0, source="judge"),
+            ),
+        ],
+        ids=lambda entry: type(entry).__name__,
+    )
+    async def test_what_stands_under_a_key_is_returned_and_stays(
+        self, ledger: Ledger, first: Entry, second: Entry
+    ) -> None:
+        async with ledger:
+            await ledger.record(MEMBER)
+            await admit(ledger)
+            if not isinstance(first, DecisionEntry):
+                await ledger.record(decision("t1"))
+            assert await ledger.record(first) == (first,)
+            before = await ledger.load("t1")
+            assert await ledger.record(second) == (first,)
+            assert await ledger.load("t1") == before
+
+    @pytest.mark.parametrize(
+        "entry",
+        [
+            decision("nowhere"),
+            seat("nowhere", 0),
+            replace(seat("t1", 5), content_name="nobody"),
+            statement("t1", 9),
+            verdict("nowhere"),
+            ClosingEntry(turn_id="nowhere", status="failed"),
+            OutcomeEntry(key="k", turn_id="nowhere", seat=None, score=1.0, source="user"),
+            OutcomeEntry(key="k", turn_id="t1", seat=9, score=1.0, source="user"),
+        ],
+        ids=lambda entry: type(entry).__name__,
+    )
+    async def test_entries_that_belong_to_nothing_are_refused_with_all_beside_them(
+        self, ledger: Ledger, entry: Entry
+    ) -> None:
+        async with ledger:
+            await ledger.record(MEMBER)
+            await admit(ledger)
+            before = await ledger.load("t1")
+            with pytest.raises(UnknownTurn):
+                await ledger.record(decision("t1"), entry)
+            assert await ledger.load("t1") == before
+
+    async def test_one_refused_write_leaves_those_beside_it_alone(self, ledger: Ledger) -> None:
+        async with ledger:
+            await ledger.record(MEMBER)
+            await admit(ledger)
+            await ledger.record(decision("t1"))
+            good, bad = ledger.record(statement("t1", 0)), ledger.record(statement("t1", 9))
+            found = await asyncio.gather(good, bad, return_exceptions=True)
+            log = await ledger.load("t1")
+        assert found[0] == (statement("t1", 0),)
+        assert isinstance(found[1], UnknownTurn)
+        assert log.statements == (statement("t1", 0),)
+
+    async def test_an_unknown_turn_or_session_is_an_error(self, ledger: Ledger) -> None:
+        async with ledger:
+            with pytest.raises(UnknownTurn, match="nowhere"):
+                await ledger.load("nowhere")
+            with pytest.raises(UnknownTurn, match="nowhere"):
+                await ledger.turns(session_id="nowhere")
+            assert list(await ledger.turns()) == []
+
+    async def test_the_newest_turns_come_oldest_first(self, ledger: Ledger) -> None:
+        async with ledger:
+            for number in range(5):
+                await admit(ledger, f"t{number}", f"s{number % 2}")
+            assert [log.turn.id for log in await ledger.turns(limit=3)] == ["t2", "t3", "t4"]
+            assert [log.turn.id for log in await ledger.turns(session_id="s1")] == ["t1", "t3"]
+
+    async def test_a_chair_is_a_seat_but_not_the_routers_choice(self, ledger: Ledger) -> None:
+        async with ledger:
+            await ledger.record(MEMBER)
+            await admit(ledger)
+            await ledger.record(decision("t1"))
+            await ledger.record(seat("t1", 2, role="chair"))
+            log = await ledger.load("t1")
+        assert [entry.role for entry in log.seats] == ["speaker", "speaker", "chair"]
+        assert log.decision == decision("t1")
+
+    async def test_outcomes_come_by_time(self, ledger: Ledger) -> None:
+        async with ledger:
+            await whole_turn(ledger)
+            for key, seat_ in (("late", None), ("later", 1)):
+                await ledger.record(OutcomeEntry(key=key, turn_id="t1", seat=seat_, score=0.5, source="metric"))
+            outcomes = (await ledger.load("t1")).outcomes
+        assert [outcome.key for outcome in outcomes] == ["late", "later"]
+        assert [outcome.seat for outcome in outcomes] == [None, 1]
