@@ -1,0 +1,45 @@
+"""A council of three invented members who say what they are told to."""
+
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+import pytest
+
+from consilium import Council, MemoryLedger, ScriptedEngine
+from consilium.engines.scripted import Reply
+from consilium.ledger.protocol import Ledger
+from consilium.ledger.sql import SqlLedger
+from consilium.members.catalogue import Catalogue
+from tests.support.council import FirstSeats
+
+SAID: dict[str, Reply] = {"pilot": "two fathoms", "mate": "Two fathoms.", "clerk": "about two fathoms"}
+
+Open = Callable[..., Council]
+
+
+@pytest.fixture(params=["memory", "sqlite"])
+def ledger(request: pytest.FixtureRequest, tmp_path: Path) -> Ledger:
+    return MemoryLedger() if request.param == "memory" else SqlLedger(f"sqlite:///{tmp_path / 'ledger.db'}")
+
+
+@pytest.fixture
+def open_council(harbour: Path, ledger: Ledger) -> Open:
+    """Open a council over the harbour's members; replies may be replaced."""
+
+    def open_(*, engine: ScriptedEngine | None = None, **settings: object) -> Council:
+        replies = {**SAID, **settings.pop("replies", {})}  # type: ignore[dict-item]
+        return Council.open(
+            engine=engine or ScriptedEngine(replies),
+            router=FirstSeats(Catalogue.load(harbour)),
+            ledger=settings.pop("ledger", ledger),  # type: ignore[arg-type]
+            personas=harbour,
+            **settings,
+        )
+
+    return open_
+
+
+@pytest.fixture
+async def council(open_council: Open) -> AsyncIterator[Council]:
+    async with open_council() as council:
+        yield council
