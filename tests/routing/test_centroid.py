@@ -1,0 +1,71 @@
+"""The nearest-centroid router, on the real base's embeddings and the shipped personas."""
+
+import asyncio
+
+import pytest
+
+from consilium.members.catalogue import Catalogue
+from consilium.routing.centroid import CentroidRouter
+from consilium.routing.protocol import Request
+from consilium.settings import data_folder
+from consilium.testing.router import RouterConformance
+from tests.support.council import real_base
+
+pytestmark = pytest.mark.model
+
+SHIPPED = Catalogue.load(data_folder("personas"))
+
+
+@pytest.fixture(scope="module")
+def centroid() -> CentroidRouter:
+    return CentroidRouter(real_base(), SHIPPED)
+
+
+class TestCentroidRouter(RouterConformance):
+    members = tuple(SHIPPED.members)
+
+    @pytest.fixture
+    def router(self, centroid: CentroidRouter) -> CentroidRouter:
+        return centroid
+
+
+@pytest.mark.parametrize(
+    ("message", "member"),
+    [
+        ("find every shell script under the current directory and make it executable", "operator"),
+        ("please put on the latest record by that band", "dispatcher"),
+        ("Is it ever just to harm one's enemies?", "philosopher"),
+        ("Define patience.", "cynic"),
+    ],
+)
+async def test_clear_requests_find_their_member(centroid: CentroidRouter, message: str, member: str) -> None:
+    decision = await centroid.route(Request(message=message, seats=3))
+    assert decision.seats[0].member == member
+    assert not decision.abstained
+
+
+async def test_a_members_own_examples_find_it(centroid: CentroidRouter) -> None:
+    right = total = 0
+    for name, member in SHIPPED.members.items():
+        for text in member.persona.examples:
+            decision = await centroid.route(Request(message=text, seats=1))
+            right += decision.seats[0].member == name
+            total += 1
+    assert right / total > 0.9
+
+
+async def test_what_fits_nobody_goes_to_the_bare_base(centroid: CentroidRouter) -> None:
+    decision = await centroid.route(Request(message="thanks!", seats=3))
+    assert decision.abstained
+    assert [choice.member for choice in decision.seats] == [SHIPPED.fallback]
+
+
+async def test_decisions_do_not_depend_on_what_came_before(centroid: CentroidRouter) -> None:
+    first = await centroid.route(Request(message="Define patience.", seats=3))
+    await asyncio.gather(*(centroid.route(Request(message=f"play song {n}", seats=3)) for n in range(8)))
+    assert await centroid.route(Request(message="Define patience.", seats=3)) == first
+
+
+def test_other_examples_make_another_router(centroid: CentroidRouter) -> None:
+    other = Catalogue(root=SHIPPED.root, members=dict(list(SHIPPED.members.items())[:3]), groups={}, fallback="base")
+    assert CentroidRouter(real_base(), other).digest() != centroid.digest()

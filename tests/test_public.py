@@ -1,0 +1,46 @@
+"""What the package exports, and what importing it costs."""
+
+import statistics
+import subprocess
+import sys
+
+import consilium
+
+PROGRAM = """
+import sys, time
+started = time.perf_counter()
+import consilium
+print((time.perf_counter() - started) * 1000)
+print(*sorted({"torch", "vllm", "langgraph", "sqlalchemy", "transformers", "pydantic"} & set(sys.modules)))
+"""
+
+
+def test_the_public_surface_grows_on_purpose_only() -> None:
+    assert consilium.__all__ == [
+        "Admitted",
+        "Catalogue",
+        "Concluded",
+        "ConsiliumError",
+        "Council",
+        "Decided",
+        "Event",
+        "MemoryLedger",
+        "ScriptedEngine",
+        "Seat",
+        "Session",
+        "Stated",
+        "Token",
+        "Turn",
+    ]
+    assert all(getattr(consilium, name) for name in consilium.__all__)
+    assert set(consilium.__all__) <= set(dir(consilium))
+    assert not hasattr(consilium, "nonsense")
+
+
+def test_importing_is_light() -> None:
+    runs = [
+        subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True, check=True).stdout.splitlines()
+        for _ in range(3)
+    ]
+    assert {heavy for _, heavy in runs} == {""}
+    assert statistics.median(float(milliseconds) for milliseconds, _ in runs) < 300
