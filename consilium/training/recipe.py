@@ -3,7 +3,6 @@
 import json
 import logging
 import shutil
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ from consilium.members.base import Base
 from consilium.members.persona import Persona, Training
 from consilium.training.memory import keep_freed_memory
 from consilium.training.rows import Row
+from consilium.training.run import Run
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -38,6 +38,7 @@ class Step:
     loss: float
     """Mean cross-entropy of the reply's tokens since the last report, in nats."""
     seconds: float
+    """Spent on the run so far, over all resumptions."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,7 +49,7 @@ class Trained:
     rows: int
     steps: int
     seconds: float
-    """Of this process; a resumed run counts from its resumption."""
+    """Over all resumptions."""
     loss: float
     """The last reported training loss, in nats a token."""
 
@@ -76,7 +77,7 @@ def train_member(
         on_step: told about progress every few steps.
 
     Raises:
-        BadRows: the persona has no [training] table, or there are no rows.
+        BadRows: the persona has no [training] table, there are no rows, or ``work`` holds another run.
         MissingExtra: trl is not installed.
     """
     recipe = persona.training
@@ -90,15 +91,15 @@ def train_member(
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     keep_freed_memory()
-    started = time.monotonic()
     chosen = rows[: recipe.limit]
+    run = Run(work, persona, chosen, base, seed)
     trainer = SFTTrainer(
         model=AutoModelForCausalLM.from_pretrained(base.path, dtype=torch.float32),
         args=_arguments(recipe, work, seed),
         train_dataset=_dataset(persona, chosen),
         processing_class=AutoTokenizer.from_pretrained(base.path),
         peft_config=_lora(recipe),
-        callbacks=[_reporter(on_step)] if on_step else [],
+        callbacks=[_reporter(run, on_step)],
     )
     checkpoints = sorted(work.glob("checkpoint-*"), key=lambda path: int(path.name.rpartition("-")[2]))
     result = trainer.train(resume_from_checkpoint=str(checkpoints[-1]) if checkpoints else None)
@@ -108,8 +109,8 @@ def train_member(
         folder=folder,
         rows=len(chosen),
         steps=result.global_step,
-        seconds=time.monotonic() - started,
-        loss=result.training_loss,
+        seconds=run.seconds,
+        loss=next(float(log["loss"]) for log in reversed(trainer.state.log_history) if "loss" in log),
     )
 
 
@@ -166,16 +167,15 @@ def _dataset(persona: Persona, rows: tuple[Row, ...]) -> "Dataset":
     )
 
 
-def _reporter(on_step: Callable[[Step], None]) -> "TrainerCallback":
+def _reporter(run: Run, on_step: Callable[[Step], None] | None) -> "TrainerCallback":
     from transformers import TrainerCallback
-
-    started = time.monotonic()
 
     class Reporter(TrainerCallback):
         def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **_: Any) -> None:  # noqa: ANN401 -- transformers' own signature
-            if logs and "loss" in logs:
-                passed = time.monotonic() - started
-                on_step(Step(done=state.global_step, total=state.max_steps, loss=float(logs["loss"]), seconds=passed))
+            run.save()
+            if on_step is not None and logs and "loss" in logs:
+                loss = float(logs["loss"])
+                on_step(Step(done=state.global_step, total=state.max_steps, loss=loss, seconds=run.seconds))
 
     return Reporter()
 
