@@ -3,6 +3,7 @@
 import json
 import logging
 import shutil
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -88,7 +89,9 @@ def train_member(
     except ImportError as error:
         raise MissingExtra("training needs trl: pip install 'consilium[train]'") from error
     import torch
-    from transformers import AutoModelForCausalLM, AutoTokenizer
+    from transformers import AutoModelForCausalLM, AutoTokenizer, PrinterCallback
+
+    _quieten()
 
     keep_freed_memory()
     chosen = rows[: recipe.limit]
@@ -101,6 +104,7 @@ def train_member(
         peft_config=_lora(recipe),
         callbacks=[_reporter(run, on_step)],
     )
+    trainer.remove_callback(PrinterCallback)  # it would print a dictionary a step beside our own report
     checkpoints = sorted(work.glob("checkpoint-*"), key=lambda path: int(path.name.rpartition("-")[2]))
     result = trainer.train(resume_from_checkpoint=str(checkpoints[-1]) if checkpoints else None)
     folder = work / "adapter"
@@ -112,6 +116,16 @@ def train_member(
         seconds=run.seconds,
         loss=next(float(log["loss"]) for log in reversed(trainer.state.log_history) if "loss" in log),
     )
+
+
+def _quieten() -> None:
+    """Switch off the libraries' own progress bars: there is one for the run."""
+    from datasets import disable_progress_bars
+    from transformers.utils import logging as transformers_logging
+
+    disable_progress_bars()
+    transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    warnings.filterwarnings("ignore", message="`is_gradient_checkpointing` is deprecated", category=FutureWarning)
 
 
 def _arguments(recipe: Training, work: Path, seed: int) -> "SFTConfig":

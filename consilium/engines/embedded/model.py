@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 BARE = "__base__"
 """PEFT's name for a row without an adapter."""
 
+_PREFIX = "base_model.model."
+"""What PEFT puts before the base's own module names in a file of weights."""
+
 logger = logging.getLogger(__name__)
 
 
@@ -56,8 +59,24 @@ class AdaptedModel:
                 "Train the member on this base, or open the council with the other one."
             )
         tensors = _read_tensors(adapter)
+        self._check_fits(adapter, tensors)
         self._add(adapter, name, tensors)
         self._loaded.add(name)
+
+    def _check_fits(self, adapter: Adapter, tensors: "dict[str, torch.Tensor]") -> None:
+        """Compare the adapter's matrices with the base's modules, both ways and by shape, before any change."""
+        settings = adapter.settings
+        wanted: dict[str, tuple[int, int]] = {}
+        for path, module in self._plain.named_modules():
+            if path.rpartition(".")[2] in settings.target_modules and hasattr(module, "in_features"):
+                wanted[f"{_PREFIX}{path}.lora_A.weight"] = (settings.r, module.in_features)
+                wanted[f"{_PREFIX}{path}.lora_B.weight"] = (module.out_features, settings.r)
+        found = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
+        if odd := sorted(name for name in wanted.keys() | found.keys() if wanted.get(name) != found.get(name)):
+            raise AdapterRefused(
+                f"{adapter.folder} does not fit the base {self._base.name!r}: {odd[0]!r} has shape "
+                f"{found.get(odd[0])}, the base wants {wanted.get(odd[0])}. Train the member on this base."
+            )
 
     def _add(self, adapter: Adapter, name: str, tensors: "dict[str, torch.Tensor]") -> None:
         from peft import LoraConfig, get_peft_model, set_peft_model_state_dict
@@ -77,12 +96,7 @@ class AdaptedModel:
             self._adapted = get_peft_model(self._plain, config, adapter_name=name).eval()
         else:
             self._adapted.add_adapter(name, config)
-        report: Any = set_peft_model_state_dict(self._adapted, tensors, adapter_name=name)
-        missing = [key for key in report.missing_keys if f".{name}." in key]
-        if report.unexpected_keys or missing:
-            self._adapted.delete_adapter(name)
-            odd = (report.unexpected_keys or missing)[0]
-            raise AdapterRefused(f"{adapter.folder} does not fit the base: {odd!r}. Train the member on this base.")
+        set_peft_model_state_dict(self._adapted, tensors, adapter_name=name)
 
     def generate(self, rows: Sequence[Row], adapters: Sequence[str], tokenizer: Any) -> None:  # noqa: ANN401 -- transformers types tokenizers loosely
         """Speak all rows to their ends in one batch; ``adapters`` names one content name, or `BARE`, for each."""
