@@ -23,9 +23,12 @@ if TYPE_CHECKING:
     from transformers import TrainerCallback
     from trl.trainer.sft_config import SFTConfig
 
-MAX_TOKENS = 512
-"""Longest training example, prompt and reply together."""
-BATCH_SIZE = 16
+MAX_TOKENS = 320
+"""Longest training example, prompt and reply together; longer ones are cut."""
+BATCH_SIZE = 8
+ACCUMULATION = 2
+"""Batches to a step. The logits of a batch are its largest tensor (320 MB for 200 tokens a row): 16 rows at once took
+22 GB with long replies."""
 
 logger = logging.getLogger(__name__)
 
@@ -135,6 +138,7 @@ def _arguments(recipe: Training, work: Path, seed: int) -> "SFTConfig":
     return SFTConfig(
         output_dir=str(work),
         per_device_train_batch_size=BATCH_SIZE,
+        gradient_accumulation_steps=ACCUMULATION,
         num_train_epochs=recipe.epochs,
         learning_rate=recipe.learning_rate,
         lr_scheduler_type="cosine",

@@ -76,7 +76,7 @@ def _rows(path: Path, spec: RowsSpec, *, keep: Callable[[dict[str, Any]], bool] 
     for request, replies in read(path, entries, spec):
         text = f"{request} {replies[0]}"
         if (
-            len(request) >= spec.min_input_chars
+            spec.min_input_chars <= len(request) <= spec.max_input_chars
             and len(replies[0]) <= spec.max_target_chars
             and not (excluded and excluded.search(text))
         ):
