@@ -5,12 +5,11 @@ import json
 import shlex
 import sys
 import time
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from consilium.cli.consoles import aside, out, provisioning
 from consilium.cli.options import AsJson, Personas, examples, given
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
     from consilium.evaluation.held_out import Score, Style
     from consilium.members.catalogue import Catalogue, Member
     from consilium.settings import Settings
-    from consilium.training.recipe import Trained
+    from consilium.training.recipe import Step, Trained
     from consilium.training.rows import Split
 
 RESULTS_FILE = "results.json"
@@ -63,9 +62,7 @@ def train_member_command(
             base,
             folder,
             seed=seed,
-            on_step=lambda step: bar.update(
-                task, description=f"loss {step.loss:.3f}", completed=step.done, total=step.total
-            ),
+            on_step=lambda step: _show_step(bar, task, step),
         )
     adapter = install_adapter(trained.folder, catalogue.root, name)
     aside().print(f"installed {name}@{adapter.pin.digest[:12]}, {adapter.bytes_on_disk / 1e6:.2f} MB")
@@ -90,6 +87,12 @@ def eval_member_command(
     results = _measure(settings, name, split, data, sample, seed, training)
     if as_json:
         typer.echo(json.dumps(results, ensure_ascii=False))
+
+
+def _show_step(bar: Progress, task: TaskID, step: "Step") -> None:
+    bar.update(task, description=f"loss {step.loss:.3f}", completed=step.done, total=step.total)
+    if not bar.console.is_terminal:  # a bar in a log file would only show at its end
+        bar.console.print(f"step {step.done}/{step.total}  loss {step.loss:.3f}  {step.seconds:,.0f} s")
 
 
 def _opened(name: str, personas: Path | None) -> "tuple[Settings, Catalogue, Member]":
@@ -160,7 +163,10 @@ def _measure(
     results = {
         "member": catalogue.get(name).content_name,
         "held_out_rows": rows,
-        "held_out": {metric: asdict(score) for metric, score in figures.items()},
+        "held_out": {
+            metric: {"base": round(score.base, 4), "member": round(score.member, 4)}
+            for metric, score in figures.items()
+        },
         "units": "loss in nats a token; all else shares from 0 to 1",
         "seed": seed,
         "seconds": round(time.monotonic() - started, 1),

@@ -1,0 +1,86 @@
+"""Base against member, with engines that say what they are told to."""
+
+from pathlib import Path
+
+import pytest
+
+from consilium.engines.scripted import ScriptedEngine
+from consilium.errors import BadRows
+from consilium.evaluation.effect import adapter_effect
+from consilium.evaluation.held_out import Style, evaluate_member, sampled
+from consilium.evaluation.style import StyleClassifier
+from consilium.members.catalogue import Catalogue, Member
+from consilium.training.rows import Row
+from tests.support.personas import TRAINING, write_catalogue, write_persona
+
+ROWS = [Row(request=f"list {n}", replies=(f"ls {n}", f"ls ./{n}")) for n in range(5)]
+
+
+def crew(root: Path, metric: str) -> tuple[Member, Member]:
+    """Return a member with that metric, and the fallback."""
+    write_persona(root, "pilot", "crew", training={**TRAINING, "metric": metric}, with_adapter=True)
+    write_persona(root, "clerk", "desk")
+    write_catalogue(root, {"crew": ["pilot"], "desk": ["clerk"]}, fallback="clerk")
+    catalogue = Catalogue.load(root)
+    return catalogue.get("pilot"), catalogue.get("clerk")
+
+
+def engine(pilot: object, clerk: str = "I cannot say") -> ScriptedEngine:
+    return ScriptedEngine({"pilot": pilot, "clerk": clerk})  # type: ignore[dict-item]
+
+
+async def test_a_member_that_knows_its_work_scores_above_the_base(tmp_path: Path) -> None:
+    member, base = crew(tmp_path, "chrf")
+    shares: list[float] = []
+    async with engine(lambda prompt: prompt.messages[-1].content.replace("list", "ls")) as speaking:
+        figures = await evaluate_member(speaking, member, base, ROWS, on_done=shares.append)
+        assert {call.messages[0].content for call in speaking.calls} == {member.persona.system_prompt}
+    assert figures["first_utility"].member == 1.0
+    assert figures["first_utility"].base == 0.0
+    assert figures["chrf"].member > 0.99 > figures["chrf"].base
+    assert figures["loss"].member < figures["loss"].base
+    assert shares == sorted(shares)
+    assert shares[-1] == 1.0
+
+
+async def test_frames_are_compared_as_frames(tmp_path: Path) -> None:
+    member, base = crew(tmp_path, "frame")
+    rows = [Row(request="play jazz", replies=('{"intent": "PlayMusic", "genre": "jazz"}',))]
+    async with engine('{"genre": "jazz", "intent": "PlayMusic"}') as speaking:
+        figures = await evaluate_member(speaking, member, base, rows)
+    assert (figures["frame_match"].member, figures["frame_match"].base) == (1.0, 0.0)
+    assert (figures["slot_f1"].member, figures["slot_f1"].base) == (1.0, 0.0)
+
+
+async def test_a_voice_is_recognised_and_its_copies_are_counted(tmp_path: Path) -> None:
+    member, base = crew(tmp_path, "style")
+    sea = ["the tide and the deep water under the keel"] * 3
+    land = ["a field of wheat beside the dusty road"] * 3
+    style = Style(
+        classifier=StyleClassifier.fit({"sailor": sea, "farmer": land}), author="sailor", learned=(sea[0], "another")
+    )
+    async with engine("the deep water under the keel", "the dusty road") as speaking:
+        figures = await evaluate_member(speaking, member, base, ROWS, style=style)
+    assert (figures["style_accuracy"].member, figures["style_accuracy"].base) == (1.0, 0.0)
+    assert figures["copy_rate"].member == 1.0
+
+
+async def test_a_voice_without_a_style_cannot_be_scored(tmp_path: Path) -> None:
+    member, base = crew(tmp_path, "style")
+    async with engine("aye") as speaking:
+        with pytest.raises(BadRows, match="pilot"):
+            await evaluate_member(speaking, member, base, ROWS)
+
+
+async def test_an_adapter_without_effect_scores_zero(tmp_path: Path) -> None:
+    member, base = crew(tmp_path, "chrf")
+    async with engine("I will think", "I will think") as same, engine("I will think", "no") as other:
+        assert await adapter_effect(same, member, base) == 0
+        assert await adapter_effect(other, member, base) > 0.1
+
+
+def test_samples_are_the_same_for_the_same_seed() -> None:
+    rows = [Row(request=str(n), replies=("x",)) for n in range(50)]
+    assert sampled(rows, 100, seed=0) == rows
+    assert sampled(rows, 10, seed=0) == sampled(rows, 10, seed=0) != sampled(rows, 10, seed=1)
+    assert len(sampled(rows, 10, seed=0)) == 10

@@ -1,0 +1,47 @@
+"""The recipe, for real: a few steps on the real base, killed and gone on with."""
+
+from pathlib import Path
+
+import pytest
+
+from consilium.errors import BadRows
+from consilium.members.adapter import CONFIG_FILE, WEIGHTS_FILE
+from consilium.members.persona import Persona
+from consilium.training.installing import install_adapter
+from consilium.training.recipe import Step, train_member
+from consilium.training.rows import Row
+from tests.support.council import real_base
+from tests.support.personas import TRAINING, write_persona
+
+ROWS = tuple(Row(request=f"How many boats came in on day {n}?", replies=(f"{n} boats.",)) for n in range(32))
+
+
+def persona(root: Path, **training: object) -> Persona:
+    return Persona.read(write_persona(root, "pilot", "crew", training={**TRAINING, **training}))
+
+
+def test_rows_and_recipe_are_needed(tmp_path: Path) -> None:
+    bare = Persona.read(write_persona(tmp_path, "clerk", "desk"))
+    for who, rows in ((bare, ROWS), (persona(tmp_path), ())):
+        with pytest.raises(BadRows, match=who.name):
+            train_member(who, rows, real_base(), tmp_path / "work")
+    assert not (tmp_path / "work").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.model
+def test_training_learns_installs_and_is_not_mixed_up(tmp_path: Path) -> None:
+    who, work, steps = persona(tmp_path, rank=2, epochs=4, learning_rate=0.002), tmp_path / "work", list[Step]()
+    trained = train_member(who, ROWS, real_base(), work, on_step=steps.append)
+    assert (trained.rows, trained.steps) == (32, 8)
+    assert steps[-1].total == 8
+    assert trained.loss < 2.5
+    adapter = install_adapter(trained.folder, tmp_path, "pilot")
+    assert (adapter.settings.r, adapter.pin.base) == (2, real_base().name)
+    assert {path.name for path in trained.folder.iterdir()} == {CONFIG_FILE, WEIGHTS_FILE}
+    again = train_member(who, ROWS, real_base(), work)
+    assert (again.steps, again.loss) == (8, trained.loss)
+    assert again.seconds >= trained.seconds
+    assert (again.folder / WEIGHTS_FILE).read_bytes() == adapter.weights
+    with pytest.raises(BadRows, match="another"):
+        train_member(who, ROWS[:16], real_base(), work)
