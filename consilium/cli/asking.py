@@ -3,7 +3,7 @@
 import asyncio
 import json
 import sys
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -21,6 +21,9 @@ from consilium.cli.options import (
     examples,
     given,
 )
+
+if TYPE_CHECKING:
+    from consilium.council.turn import Turn
 
 
 def ask(
@@ -77,7 +80,7 @@ async def _ask(
                     transcript.show(event)
 
 
-def print_turn(turn: Any) -> None:  # noqa: ANN401 -- a Turn, whose module is heavy
+def print_turn(turn: "Turn") -> None:
     """Print a turn as one line of JSON."""
     from pydantic import TypeAdapter
 

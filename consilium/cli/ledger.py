@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 from rich.markup import escape
@@ -13,7 +13,7 @@ from consilium.cli.rendering import shortened
 from consilium.cli.transcript import decided, stated
 
 if TYPE_CHECKING:
-    from consilium.ledger.entries import TurnLog
+    from consilium.ledger.entries import OutcomeEntry, TurnLog
     from consilium.ledger.sql import SqlLedger
 
 ledger_app = typer.Typer(help="Read the ledger.", no_args_is_help=True)
@@ -55,7 +55,9 @@ def add(
     database: Database = None,
 ) -> None:
     """Record how good a turn, or one of its seats, was. The router learns from it."""
-    asyncio.run(_add(database, turn, score, seat, source, key))
+    from consilium.council.outcomes import outcome_entry
+
+    asyncio.run(_add(database, outcome_entry(turn, score=score, seat=seat, source=source, key=key)))
 
 
 def _ledger(database: str | None) -> "SqlLedger":
@@ -70,11 +72,9 @@ async def _read(database: str | None, turn: str | None, session: str | None, lim
         return [await ledger.load(turn)] if turn else list(await ledger.turns(session_id=session, limit=limit))
 
 
-async def _add(database: str | None, turn: str, score: float, seat: int | None, source: Any, key: str | None) -> None:  # noqa: ANN401 -- checked by typer
-    from consilium.council.outcomes import outcome_entry
-
+async def _add(database: str | None, entry: "OutcomeEntry") -> None:
     async with _ledger(database) as ledger:
-        (stands,) = await ledger.record(outcome_entry(turn, score=score, seat=seat, source=source, key=key))
+        (stands,) = await ledger.record(entry)
     out().print(f"outcome {stands.key}: {stands.score:g} by {stands.source}")
 
 

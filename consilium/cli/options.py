@@ -27,6 +27,6 @@ def examples(*commands: str) -> str:
     return "[bold]Examples[/bold]\n\n" + "\n\n".join(f"  consilium {command}" for command in commands)
 
 
-def given(**options: Any) -> dict[str, Any]:  # noqa: ANN401 -- values of any option
+def given(**options: object) -> dict[str, Any]:
     """Return the options that were given."""
     return {name: value for name, value in options.items() if value is not None}

@@ -17,6 +17,8 @@ from consilium.errors import BadRows
 
 if TYPE_CHECKING:
     from consilium.evaluation.held_out import Score, Style
+    from consilium.members.base import Base
+    from consilium.members.base import Progress as Report
     from consilium.members.catalogue import Catalogue, Member
     from consilium.settings import Settings
     from consilium.training.recipe import Step, Trained
@@ -104,7 +106,7 @@ def _opened(name: str, personas: Path | None) -> "tuple[Settings, Catalogue, Mem
     return settings, catalogue, catalogue.get(name)
 
 
-def _base(settings: "Settings", progress: Any) -> Any:  # noqa: ANN401 -- types of heavy modules
+def _base(settings: "Settings", progress: "Report") -> "Base":
     from consilium.members.base import open_base
 
     return open_base(settings.base, cache=settings.cache_dir, progress=progress)

@@ -2,7 +2,7 @@
 
 import uuid
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Self
+from typing import Self
 
 from consilium.council.options import TurnOptions
 from consilium.council.parts import Parts
@@ -10,9 +10,6 @@ from consilium.council.state import TURN, Json, TurnState
 from consilium.engines.protocol import Message
 from consilium.errors import BadMessage
 from consilium.ledger.entries import TurnEntry, TurnLog
-
-if TYPE_CHECKING:
-    from consilium.council.session import Session
 
 HISTORY_TURNS = 20
 """At most this many earlier turns are heard again; fewer where the context is full."""
@@ -36,8 +33,15 @@ class Admission:
         return cls(turn=log.turn, state=_state(log.turn, history, options))
 
 
-async def admissible(message: str, options: TurnOptions, session: "Session | None", parts: Parts) -> Admission:
+async def admissible(message: str, options: TurnOptions, parts: Parts, *, session_id: str, goes_on: bool) -> Admission:
     """Check the message, record the turn, and return its admission.
+
+    Args:
+        message: what the user says.
+        options: what was asked for, complete.
+        parts: of the council.
+        session_id: the conversation it belongs to.
+        goes_on: whether the ledger knows that conversation already; then its members hear what was said before.
 
     Raises:
         BadMessage: it is empty, or does not fit the context; nothing was recorded.
@@ -45,16 +49,14 @@ async def admissible(message: str, options: TurnOptions, session: "Session | Non
     """
     if not message.strip():
         raise BadMessage(f"message={message!r} is empty. Say something.")
-    earlier = await _concluded(session.id, parts) if session is not None and session.is_known else []
+    earlier = await _concluded(session_id, parts) if goes_on else []
     history = await _fitting(message, _history(earlier), options, parts)
     turn = await parts.ledger.admit(
-        session_id=session.id if session is not None else new_id(),
+        session_id=session_id,
         turn_id=new_id(),
         message=message,
         options=options.model_dump(mode="json"),
     )
-    if session is not None:
-        session.is_known = True
     return Admission(turn=turn, state=_state(turn, history, options))
 
 

@@ -15,7 +15,7 @@ from consilium.council.context import TurnContext
 from consilium.council.emitter import Emitter
 from consilium.council.events import Concluded, Event
 from consilium.council.options import AskOptions, complete
-from consilium.council.outcomes import Source, outcome_entry
+from consilium.council.outcomes import OutcomeOptions, outcome_entry
 from consilium.council.parts import Parts, assemble
 from consilium.council.playing import Graph, play
 from consilium.council.portal import Portal
@@ -115,7 +115,9 @@ class Council:
         started = time.perf_counter()
         chosen = complete(options, self._parts.settings, self._parts.catalogue)
         graph = await self._start()
-        admission = await admissible(message, chosen, session, self._parts)
+        session = session or self.session()
+        admission = await admissible(message, chosen, self._parts, session_id=session.id, goes_on=session.is_known)
+        session.is_known = True
         async for event in play(graph, admission, self._context(admission.turn.id), started):
             yield event
 
@@ -141,23 +143,12 @@ class Council:
                 return event.turn
         raise EngineLost("the turn ended without a verdict and without an error.")
 
-    async def outcome(
-        self,
-        turn: Turn | str,
-        *,
-        score: float,
-        source: Source = "user",
-        seat: int | None = None,
-        key: str | None = None,
-    ) -> OutcomeEntry:
+    async def outcome(self, turn: Turn | str, **scored: Unpack[OutcomeOptions]) -> OutcomeEntry:
         """Record how good a turn, or one of its seats, was.
 
         Args:
             turn: the turn or its id.
-            score: in [0, 1].
-            source: who says so.
-            seat: number of the seat; None scores the turn as a whole.
-            key: an outcome is recorded once for each key; without one it is a new outcome.
+            scored: see `OutcomeOptions`.
 
         Returns:
             The outcome that stands under the key.
@@ -166,10 +157,9 @@ class Council:
             UnknownTurn: the ledger holds no such turn or seat.
             BadInput: the score is not in [0, 1].
         """
-        turn_id = turn if isinstance(turn, str) else turn.id
-        scored = outcome_entry(turn_id, score=score, seat=seat, source=source, key=key)
+        asked = outcome_entry(turn if isinstance(turn, str) else turn.id, **scored)
         await self._start()
-        (entry,) = await self._parts.ledger.record(scored)
+        (entry,) = await self._parts.ledger.record(asked)
         return entry
 
     def session(self, session_id: str | None = None) -> Session:
@@ -189,9 +179,9 @@ class Council:
         """`route` for callers without an event loop."""
         return self._sync(self.route(message, **options))
 
-    def outcome_sync(self, turn: Turn | str, **score: Any) -> OutcomeEntry:  # noqa: ANN401 -- the arguments of `outcome`
+    def outcome_sync(self, turn: Turn | str, **scored: Unpack[OutcomeOptions]) -> OutcomeEntry:
         """`outcome` for callers without an event loop."""
-        return self._sync(self.outcome(turn, **score))
+        return self._sync(self.outcome(turn, **scored))
 
     def close_sync(self) -> None:
         """`close` for callers without an event loop."""

@@ -1,7 +1,9 @@
 """Outcomes: what came of a turn, said afterwards."""
 
 import uuid
-from typing import Literal, TypeAlias
+from typing import Literal, Required, TypeAlias
+
+from typing_extensions import TypedDict
 
 from consilium.errors import BadInput
 from consilium.ledger.entries import OutcomeEntry
@@ -9,7 +11,22 @@ from consilium.ledger.entries import OutcomeEntry
 Source: TypeAlias = Literal["user", "judge", "metric", "script"]
 
 
-def outcome_entry(turn_id: str, *, score: float, seat: int | None, source: Source, key: str | None) -> OutcomeEntry:
+class OutcomeOptions(TypedDict, total=False):
+    """Keyword arguments of `Council.outcome`."""
+
+    score: Required[float]
+    """How good it was, in [0, 1]."""
+    source: Source
+    """Who says so; ``user`` unless said otherwise."""
+    seat: int | None
+    """Number of the seat; None scores the turn as a whole."""
+    key: str | None
+    """An outcome is recorded once for each key; without one it is a new outcome."""
+
+
+def outcome_entry(
+    turn_id: str, *, score: float, seat: int | None = None, source: Source = "user", key: str | None = None
+) -> OutcomeEntry:
     """Return the outcome to be recorded; without a key it is a new one.
 
     Raises:

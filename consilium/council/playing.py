@@ -54,12 +54,13 @@ async def play(graph: Graph, admission: Admission, context: TurnContext, started
     yield Concluded(turn_id=turn.id, seq=len(heard) + 1, turn=whole)
 
 
-async def _run(graph: Graph, admission: Admission, context: TurnContext) -> Any:  # noqa: ANN401 -- LangGraph's output type
+async def _run(graph: Graph, admission: Admission, context: TurnContext) -> dict[str, Any]:
     from langchain_core.runnables import RunnableConfig
 
     config = RunnableConfig(configurable={"thread_id": admission.turn.id}, recursion_limit=RECURSION_LIMIT)
     try:
-        return await graph.ainvoke(admission.state, config, context=context, durability=DURABILITY)
+        state: dict[str, Any] = await graph.ainvoke(admission.state, config, context=context, durability=DURABILITY)
+        return state
     finally:
         context.emitter.end()
 

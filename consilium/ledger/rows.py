@@ -50,13 +50,13 @@ def key_of(entry: Entry) -> ColumnElement[bool]:
     return and_(*(column == getattr(entry, column.name) for column in mapper.primary_key))
 
 
-def entry_of(kind: type[EntryKind], row: RowMapping, **extra: Any) -> EntryKind:  # noqa: ANN401 -- values of any column
+def entry_of(kind: type[EntryKind], row: RowMapping, **extra: object) -> EntryKind:
     """Return the entry that a row holds; ``extra`` are fields that lie in other tables."""
     names = {field.name for field in fields(kind)} - set(extra)
-    columns = {name: row[name] for name in names}
+    columns: dict[str, Any] = {name: row[name] for name in names} | extra
     if kind is VerdictEntry:
         columns["dissent"] = tuple(columns["dissent"])
-    return kind(**columns, **extra)
+    return kind(**columns)
 
 
 def decision_of(row: RowMapping, seats: Iterable[SeatEntry]) -> DecisionEntry:

@@ -49,7 +49,8 @@ def embedding_table(folder: Path) -> "torch.Tensor":
     if name is None or not (folder / name).exists():
         raise BaseCorrupt(f"{folder} holds no tensor {_TENSOR!r}. Use a base with a Llama-like layout.")
     with safe_open(folder / name, "pt") as file:
-        if _TENSOR not in file.keys():  # noqa: SIM118 -- the handle is no mapping
+        names = file.keys()
+        if _TENSOR not in names:
             raise BaseCorrupt(f"{folder / name} holds no tensor {_TENSOR!r}. Use a base with a Llama-like layout.")
         table: torch.Tensor = file.get_tensor(_TENSOR).float()
     return table

@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from consilium.errors import BadRows, MissingExtra
 from consilium.members.adapter import CONFIG_FILE, TARGET_MODULES, WEIGHTS_FILE, LoraSettings
@@ -20,8 +20,9 @@ from consilium.training.run import Run
 if TYPE_CHECKING:
     from datasets import Dataset
     from peft import LoraConfig
-    from transformers import TrainerCallback
+    from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
     from trl.trainer.sft_config import SFTConfig
+    from trl.trainer.sft_trainer import SFTTrainer
 
 MAX_TOKENS = 320
 """Longest training example, prompt and reply together; longer ones are cut."""
@@ -87,33 +88,17 @@ def train_member(
     recipe = persona.training
     if recipe is None or not rows:
         raise BadRows(f"{persona.name!r} has {len(rows)} rows and training={recipe!r}; it needs rows and a [training].")
-    try:
-        from trl.trainer.sft_trainer import SFTTrainer
-    except ImportError as error:
-        raise MissingExtra("training needs trl: pip install 'consilium[train]'") from error
-    import torch
-    from transformers import AutoModelForCausalLM, AutoTokenizer, PrinterCallback
-
     _quieten()
-
     keep_freed_memory()
     chosen = rows[: recipe.limit]
     run = Run(work, persona, chosen, base, seed)
-    trainer = SFTTrainer(
-        model=AutoModelForCausalLM.from_pretrained(base.path, dtype=torch.float32),
-        args=_arguments(recipe, work, seed),
-        train_dataset=_dataset(persona, chosen),
-        processing_class=AutoTokenizer.from_pretrained(base.path),
-        peft_config=_lora(recipe),
-        callbacks=[_reporter(run, on_step)],
-    )
-    trainer.remove_callback(PrinterCallback)  # it would print a dictionary a step beside our own report
+    trainer = _trainer(persona, recipe, chosen, base, work, seed)
+    trainer.add_callback(_reporter(run, on_step))
     checkpoints = sorted(work.glob("checkpoint-*"), key=lambda path: int(path.name.rpartition("-")[2]))
     result = trainer.train(resume_from_checkpoint=str(checkpoints[-1]) if checkpoints else None)
-    folder = work / "adapter"
-    _save(trainer.model, recipe, base, folder)
+    _save(trainer.model, recipe, base, work / "adapter")
     return Trained(
-        folder=folder,
+        folder=work / "adapter",
         rows=len(chosen),
         steps=result.global_step,
         seconds=run.seconds,
@@ -121,9 +106,31 @@ def train_member(
     )
 
 
+def _trainer(
+    persona: Persona, recipe: Training, rows: tuple[Row, ...], base: Base, work: Path, seed: int
+) -> "SFTTrainer":
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer, PrinterCallback
+    from trl.trainer.sft_trainer import SFTTrainer
+
+    trainer = SFTTrainer(
+        model=AutoModelForCausalLM.from_pretrained(base.path, dtype=torch.float32),
+        args=_arguments(recipe, work, seed),
+        train_dataset=_dataset(persona, rows),
+        processing_class=AutoTokenizer.from_pretrained(base.path),
+        peft_config=_lora(recipe),
+    )
+    trainer.remove_callback(PrinterCallback)  # it would print a dictionary a step beside our own report
+    return trainer
+
+
 def _quieten() -> None:
-    """Switch off the libraries' own progress bars: there is one for the run."""
-    from datasets import disable_progress_bars
+    """Switch off the libraries' own progress bars: there is one for the run. Raises `MissingExtra` without trl."""
+    try:
+        import trl  # noqa: F401 -- only asked whether it is there
+        from datasets import disable_progress_bars
+    except ImportError as error:
+        raise MissingExtra("training needs trl: pip install 'consilium[train]'") from error
     from transformers.utils import logging as transformers_logging
 
     disable_progress_bars()
@@ -189,7 +196,14 @@ def _reporter(run: Run, on_step: Callable[[Step], None] | None) -> "TrainerCallb
     from transformers import TrainerCallback
 
     class Reporter(TrainerCallback):
-        def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **_: Any) -> None:  # noqa: ANN401 -- transformers' own signature
+        def on_log(
+            self,
+            args: "TrainingArguments",
+            state: "TrainerState",
+            control: "TrainerControl",
+            logs: "dict[str, float] | None" = None,
+            **_: object,
+        ) -> None:
             run.save()
             if on_step is not None and logs and "loss" in logs:
                 loss = float(logs["loss"])
@@ -198,7 +212,7 @@ def _reporter(run: Run, on_step: Callable[[Step], None] | None) -> "TrainerCallb
     return Reporter()
 
 
-def _save(model: Any, recipe: Training, base: Base, folder: Path) -> None:  # noqa: ANN401 -- peft's model has no useful static type
+def _save(model: object, recipe: Training, base: Base, folder: Path) -> None:
     """Write the adapter's two files: our own strict configuration, and the weights in bfloat16."""
     import torch
     from peft import get_peft_model_state_dict

@@ -18,6 +18,7 @@ from consilium.members.catalogue import Member
 
 if TYPE_CHECKING:
     import torch
+    from tokenizers import Tokenizer
 
 BARE = "__base__"
 """PEFT's name for a row without an adapter."""
@@ -40,6 +41,7 @@ class AdaptedModel:
         self._base = base
         self._plain: Any = AutoModelForCausalLM.from_pretrained(base.path, dtype=torch.float32)
         self._adapted: Any = None  # a PeftModel, from the first adapter on; PEFT cannot wrap a model without one
+        self._serving: Any = self._plain
         self._loaded: set[str] = set()
         ends = self._plain.generation_config.eos_token_id
         self._end_ids = frozenset([ends] if isinstance(ends, int) else ends)
@@ -93,22 +95,23 @@ class AdaptedModel:
         # PEFT 0.21 still asks transformers 5.23 for a property by its old name; nobody else's warnings are touched.
         warnings.filterwarnings("ignore", message="`is_gradient_checkpointing` is deprecated", category=FutureWarning)
         if self._adapted is None:
-            self._adapted = get_peft_model(self._plain, config, adapter_name=name).eval()
+            # PEFT adds its layers in place: from here on even bare rows must go through it, by name.
+            self._adapted = self._serving = get_peft_model(self._plain, config, adapter_name=name).eval()
         else:
             self._adapted.add_adapter(name, config)
         set_peft_model_state_dict(self._adapted, tensors, adapter_name=name)
 
-    def generate(self, rows: Sequence[Row], adapters: Sequence[str], tokenizer: Any) -> None:  # noqa: ANN401 -- transformers types tokenizers loosely
+    def generate(self, rows: Sequence[Row], adapters: Sequence[str], tokenizer: "Tokenizer") -> None:
         """Speak all rows to their ends in one batch; ``adapters`` names one content name, or `BARE`, for each."""
         import torch
         from transformers import LogitsProcessorList, StoppingCriteriaList
 
         for row in rows:
-            row.bind(tokenizer.backend_tokenizer)
+            row.bind(tokenizer)
         batch = Batch(rows, self._end_ids)
         ids, mask = _left_padded([row.token_ids for row in rows])
         with torch.inference_mode():
-            self._model().generate(
+            self._serving.generate(
                 input_ids=ids,
                 attention_mask=mask,
                 do_sample=False,
@@ -129,7 +132,7 @@ class AdaptedModel:
         positions = (mask.cumsum(-1) - 1).clamp(min=0)
         with torch.inference_mode():
             # Left padding puts all ends in one column, so that one slice of logits serves every row.
-            logits = self._model()(
+            logits = self._serving(
                 input_ids=ids,
                 attention_mask=mask,
                 position_ids=positions,
@@ -141,10 +144,6 @@ class AdaptedModel:
             Likelihood(log_probability=float(row[longest - len(c) :].sum()), tokens=len(c))
             for row, c in zip(chosen, continuations, strict=True)
         )
-
-    def _model(self) -> Any:  # noqa: ANN401 -- a transformers or a PEFT model
-        # PEFT adds its layers in place: once there is an adapter, even bare rows must go through it, by name.
-        return self._plain if self._adapted is None else self._adapted
 
     def _mixed(self, adapters: Sequence[str]) -> dict[str, object]:
         return {} if self._adapted is None else {"adapter_names": list(adapters)}

@@ -2,10 +2,13 @@
 
 import threading
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from consilium.engines.protocol import Message
 from consilium.members.base import Base
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
 
 
 class Tokens:
@@ -14,30 +17,37 @@ class Tokens:
     def __init__(self, base: Base) -> None:
         self._base = base
         self._lock = threading.Lock()
-        self._loaded: Any = None
+        self._loaded: Any = None  # transformers' tokenizer, whose class depends on the base
 
     @property
-    def tokenizer(self) -> Any:  # noqa: ANN401 -- transformers types tokenizers loosely
-        """Transformers' tokenizer."""
+    def backend(self) -> "Tokenizer":
+        """The tokenizer proper.
+
+        Text is encoded by it directly: transformers' own call sets padding and truncation on it, which is not safe
+        while another thread encodes.
+        """
+        self._load()
+        backend: Tokenizer = self._loaded.backend_tokenizer
+        return backend
+
+    def prompt(self, messages: Sequence[Message]) -> list[int]:
+        """Return the token ids of the messages, up to where the assistant's reply begins."""
+        self._load()
+        turns = [{"role": message.role, "content": message.content} for message in messages]
+        return self._encode(self._loaded.apply_chat_template(turns, tokenize=False, add_generation_prompt=True))
+
+    def reply(self, text: str) -> list[int]:
+        """Return the token ids of a reply with the token that ends it."""
+        self._load()
+        return [*self._encode(text), self._loaded.eos_token_id]
+
+    def _encode(self, text: str) -> list[int]:
+        ids: list[int] = self.backend.encode(text, add_special_tokens=False).ids
+        return ids
+
+    def _load(self) -> None:
         with self._lock:
             if self._loaded is None:
                 from transformers import AutoTokenizer
 
                 self._loaded = AutoTokenizer.from_pretrained(self._base.path)
-            return self._loaded
-
-    def prompt(self, messages: Sequence[Message]) -> list[int]:
-        """Return the token ids of the messages, up to where the assistant's reply begins."""
-        turns = [{"role": message.role, "content": message.content} for message in messages]
-        return self.text(self.tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True))
-
-    def reply(self, text: str) -> list[int]:
-        """Return the token ids of a reply with the token that ends it."""
-        return [*self.text(text), self.tokenizer.eos_token_id]
-
-    def text(self, text: str) -> list[int]:
-        """Return the token ids of plain text."""
-        # The backend is called directly: transformers' own call sets padding and truncation on it, which is not
-        # safe while another thread encodes.
-        ids: list[int] = self.tokenizer.backend_tokenizer.encode(text, add_special_tokens=False).ids
-        return ids

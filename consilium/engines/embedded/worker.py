@@ -116,7 +116,7 @@ class Worker:
                     ready.append(row)
                     adapters.append(name)
             if ready:
-                model.generate(ready, adapters, self._tokens.tokenizer)
+                model.generate(ready, adapters, self._tokens.backend)
         except Exception as error:
             logger.exception("a batch of %d rows broke", len(ready))
             _fail_all(rows, f"the batch broke: {error!r}. The engine goes on; ask again")
