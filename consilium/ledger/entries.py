@@ -152,4 +152,4 @@ class TurnLog:
     """By (seat, attempt)."""
     verdict: VerdictEntry | None
     outcomes: tuple[OutcomeEntry, ...]
-    """By time."""
+    """By (time, key)."""

@@ -5,7 +5,7 @@ from dataclasses import replace
 from types import TracebackType
 from typing import Any, Self, cast
 
-from consilium.errors import UnknownTurn
+from consilium.errors import BadInput, UnknownTurn
 from consilium.ledger.entries import (
     ClosingEntry,
     DecisionEntry,
@@ -70,7 +70,7 @@ class MemoryLedger:
         before = dict(self._turns), dict(self._entries)
         try:
             return cast("tuple[EntryT, ...]", tuple(self._record(entry) for entry in entries))
-        except UnknownTurn:
+        except BadInput:
             self._turns, self._entries = before
             raise
 
@@ -93,12 +93,13 @@ class MemoryLedger:
         if standing is not None:
             return standing
         self._check_references(entry)
-        self._entries[key] = entry
+        if isinstance(entry, OutcomeEntry) and not 0 <= entry.score <= 1:  # also false for NaN
+            raise BadInput(f"score={entry.score!r} is not in [0, 1]; nothing was written.")
         if isinstance(entry, DecisionEntry):
-            for seat in entry.seats:
-                self._record(seat)
+            entry = replace(entry, seats=tuple(cast("SeatEntry", self._record(seat)) for seat in entry.seats))
         elif isinstance(entry, ClosingEntry):
             self._turns[entry.turn_id] = replace(self._turns[entry.turn_id], status=entry.status)
+        self._entries[key] = entry
         return entry
 
     def _check_references(self, entry: Entry) -> None:
@@ -116,7 +117,7 @@ class MemoryLedger:
         mine = [e for e in self._entries.values() if not isinstance(e, MemberEntry) and e.turn_id == turn.id]
         seats = sorted((e for e in mine if isinstance(e, SeatEntry)), key=lambda e: e.number)
         statements = sorted((e for e in mine if isinstance(e, StatementEntry)), key=lambda e: (e.seat, e.attempt))
-        outcomes = sorted((e for e in mine if isinstance(e, OutcomeEntry)), key=lambda e: e.scored_at)
+        outcomes = sorted((e for e in mine if isinstance(e, OutcomeEntry)), key=lambda e: (e.scored_at, e.key))
         return TurnLog(
             turn=turn,
             decision=next((e for e in mine if isinstance(e, DecisionEntry)), None),

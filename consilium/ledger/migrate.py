@@ -1,6 +1,9 @@
 """Bringing a database's schema to this version's, with Alembic."""
 
-from typing import TYPE_CHECKING
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, cast
 
 from sqlalchemy import Connection, Engine, inspect, text
 
@@ -9,10 +12,16 @@ from consilium.ledger.connection import make_folder
 from consilium.settings import data_folder
 
 if TYPE_CHECKING:
+    import sqlite3
+
     from alembic.config import Config
 
 HEAD = "0001"
 """The newest revision in ``storage/alembic/versions``. Alembic itself is only imported where there is work for it."""
+
+# Alembic keeps its context in globals of the process, and each ledger migrates on a thread of its own.
+_ALEMBIC = threading.Lock()
+_POSTGRESQL_LOCK = 0x636F6E73  # any number that no other user of the database takes
 
 
 def bring_up_to_date(engine: Engine) -> None:
@@ -50,30 +59,40 @@ def migrate(engine: Engine, target: str) -> None:
     from alembic import command
     from alembic.script import ScriptDirectory
 
+    with _ALEMBIC, _alone(engine) as connection:
+        found = revision(connection)  # again, under the lock: another process may have been faster
+        config = alembic_config(connection)
+        known = [script.revision for script in ScriptDirectory.from_config(config).walk_revisions()]
+        if found is not None and found not in known:
+            raise LedgerVersion(
+                f"the database at {engine.url.render_as_string()} has schema {found!r}; this version of Consilium "
+                f"knows up to {HEAD!r}. Upgrade consilium, or name another database."
+            )
+        if target == "base" or (found is not None and found > target):
+            command.downgrade(config, target)
+        elif found != target:
+            command.upgrade(config, target)
+
+
+@contextmanager
+def _alone(engine: Engine) -> Iterator[Connection]:
+    """Hold the only transaction that may change the schema."""
     with engine.connect() as connection:
-        sqlite = engine.dialect.name == "sqlite"
-        if sqlite:
-            # Batch migrations drop and recreate tables; the switch has no effect inside a transaction.
-            connection.connection.dbapi_connection.execute("PRAGMA foreign_keys=OFF").close()  # type: ignore[union-attr]  # a live connection has one
-        with connection.execution_options(writes=True).begin():
-            found = revision(connection)  # again, under the lock: another process may have been faster
-            config = alembic_config(connection)
-            known = [script.revision for script in ScriptDirectory.from_config(config).walk_revisions()]
-            if found is not None and found not in known:
-                raise LedgerVersion(
-                    f"the database at {engine.url.render_as_string()} has schema {found!r}; this version of Consilium "
-                    f"knows up to {HEAD!r}. Upgrade consilium, or name another database."
-                )
-            if target == "base" or (found is not None and found > target):
-                command.downgrade(config, target)
-            elif found != target:
-                command.upgrade(config, target)
-            if sqlite and (broken := connection.exec_driver_sql("PRAGMA foreign_key_check").first()):
-                raise LedgerVersion(
-                    f"migrating to {target!r} would break a reference: {tuple(broken)}. Nothing changed."
-                )
-        if sqlite:
-            connection.connection.dbapi_connection.execute("PRAGMA foreign_keys=ON").close()  # type: ignore[union-attr]  # as above
+        if engine.dialect.name != "sqlite":
+            with connection.begin():
+                connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _POSTGRESQL_LOCK})
+                yield connection
+            return
+        driver = cast("sqlite3.Connection", connection.connection.driver_connection)
+        # Batch migrations drop and recreate tables; the switch has no effect inside a transaction.
+        driver.execute("PRAGMA foreign_keys=OFF").close()
+        try:
+            with connection.execution_options(writes=True).begin():
+                yield connection
+                if broken := connection.exec_driver_sql("PRAGMA foreign_key_check").first():
+                    raise LedgerVersion(f"migrating would break a reference: {tuple(broken)}. Nothing changed.")
+        finally:
+            driver.execute("PRAGMA foreign_keys=ON").close()
 
 
 def alembic_config(connection: Connection) -> "Config":

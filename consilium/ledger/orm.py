@@ -27,10 +27,14 @@ NAMING = {
 
 
 class UtcDateTime(TypeDecorator[datetime]):
-    """A moment in UTC. SQLite stores no zone, so that it is put back on the way out."""
+    """A moment in UTC. SQLite stores no zone: it is converted on the way in, and put back on the way out."""
 
     impl = DateTime(timezone=True)
     cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Convert to UTC before the database drops the zone."""
+        return value.astimezone(UTC) if value is not None else None
 
     def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
         """Put the zone back where the database dropped it."""

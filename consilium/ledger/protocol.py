@@ -12,7 +12,8 @@ class Ledger(Protocol):
 
     A ledger is an asynchronous context manager: entering opens it and brings its schema up to date, leaving closes it.
     Every write is durable when the call returns, and insert-or-return: an entry whose key is already there changes
-    nothing, and the entry that stands is returned instead. Calls may be made concurrently from one event loop.
+    nothing, and the entry that stands is returned instead. Calls may be made concurrently from one event loop, and
+    other processes may write to the same database.
     All calls raise `LedgerLocked` or `LedgerReadOnly` where the database says so.
     """
 
@@ -34,7 +35,8 @@ class Ledger(Protocol):
         """Insert the entries in one transaction and return, in the same order, those that stand.
 
         Raises:
-            UnknownTurn: an entry names a turn or seat that was never recorded; nothing is written.
+            UnknownTurn: an entry names a turn, seat or member that was never recorded; nothing is written.
+            BadInput: an entry holds a value that cannot be kept, such as a score outside [0, 1]; nothing is written.
         """
         ...
 

@@ -7,15 +7,15 @@ for every statement. A turn makes half a dozen durable commits, and they are wha
 import asyncio
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from functools import partial
 from types import TracebackType
-from typing import Any, Protocol, Self, TypeVar, cast
+from typing import Any, Protocol, Self, TypeAlias, TypeVar, cast
 
-from sqlalchemy import Connection, Engine, Insert, Select, func, insert, select, update
+from sqlalchemy import Connection, Engine, Select, func, select, update
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.exc import IntegrityError
 
-from consilium.errors import LedgerError, UnknownTurn
+from consilium.errors import BadInput, ConsiliumError, LedgerError, UnknownTurn
 from consilium.ledger.connection import connect, translated
 from consilium.ledger.entries import (
     ClosingEntry,
@@ -46,6 +46,7 @@ from consilium.ledger.orm import (
 from consilium.ledger.rows import TABLES, closing_of, decision_of, entry_of, key_of, values
 
 Result = TypeVar("Result")
+_Insert: TypeAlias = postgresql.Insert | sqlite.Insert
 
 
 class SqlLedger:
@@ -57,13 +58,14 @@ class SqlLedger:
         busy_timeout_s: seconds to wait for another process's write before `LedgerLocked`.
 
     Raises:
-        BadSettings: the URL is none, or names a database whose driver is not installed.
+        BadSettings: the URL is none, or names a database that the ledger cannot use.
+        MissingExtra: PostgreSQL's driver is not installed.
     """
 
     def __init__(self, url: str, *, busy_timeout_s: float = 5.0) -> None:
         self._engine: Engine = connect(url, busy_timeout_s=busy_timeout_s)
         self._writer = self._engine.execution_options(writes=True)
-        self._inserts: dict[type[Table], Insert] = {}
+        self._inserts: dict[type[Table], _Insert] = {}
         self._thread: ThreadPoolExecutor | None = None
         self._waiting: list[tuple[Callable[[Connection], Any], asyncio.Future[Any]]] = []
         self._committing: asyncio.Task[None] | None = None
@@ -86,20 +88,29 @@ class SqlLedger:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Close the database."""
-        if self._committing is not None:
-            await self._committing
-        await self._run(self._engine.dispose)
-        if self._thread is not None:
-            self._thread.shutdown()
-            self._thread = None
+        """Close the database, once what waits to be written is written."""
+        try:
+            if self._committing is not None:
+                await self._committing
+            await self._run(self._engine.dispose)
+        finally:
+            thread, self._thread = self._thread, None
+            if thread is not None:
+                thread.shutdown()
 
     async def admit(self, *, session_id: str, turn_id: str, message: str, options: Mapping[str, Any]) -> TurnEntry:
         """Record a new turn at the end of its session, and the session if it is new."""
 
         def work(connection: Connection) -> TurnEntry:
+            standing = select(TurnRow.__table__).where(TurnRow.id == turn_id)
+            if (row := connection.execute(standing).mappings().first()) is not None:
+                return entry_of(TurnEntry, row)
             admitted = now()
-            connection.execute(self._new(SessionRow), {"id": session_id, "opened_at": admitted})
+            # Changes nothing in a session that is there, but locks it in PostgreSQL: its turns are numbered one by one.
+            session = self._insert(SessionRow).on_conflict_do_update(
+                index_elements=[SessionRow.id], set_={"opened_at": SessionRow.opened_at}
+            )
+            connection.execute(session, {"id": session_id, "opened_at": admitted})
             last = select(func.coalesce(func.max(TurnRow.number), 0) + 1).where(TurnRow.session_id == session_id)
             turn = TurnEntry(
                 id=turn_id,
@@ -113,8 +124,7 @@ class SqlLedger:
             columns = {**{name: getattr(turn, name) for name in turn.__slots__}, "options": dict(options)}
             if connection.execute(self._new(TurnRow), columns).rowcount:
                 return turn
-            row = connection.execute(select(TurnRow.__table__).where(TurnRow.id == turn_id)).mappings().one()
-            return entry_of(TurnEntry, row)
+            return entry_of(TurnEntry, connection.execute(standing).mappings().one())
 
         return await self._write(work)
 
@@ -138,14 +148,16 @@ class SqlLedger:
         """Return the newest turns, of one session or of all, oldest first."""
 
         def work(connection: Connection) -> list[TurnLog]:
-            newest = select(TurnRow.__table__).order_by(TurnRow.admitted_at.desc(), TurnRow.number.desc()).limit(limit)
-            if session_id is not None:
+            newest = select(TurnRow.__table__).limit(limit)
+            if session_id is None:
+                newest = newest.order_by(TurnRow.admitted_at.desc(), TurnRow.number.desc())
+            else:
                 known = select(SessionRow.id).where(SessionRow.id == session_id)
                 if connection.execute(known).first() is None:
                     raise UnknownTurn(
                         f"the ledger holds no session {session_id!r}. `consilium ledger show` lists them."
                     )
-                newest = newest.where(TurnRow.session_id == session_id)
+                newest = newest.where(TurnRow.session_id == session_id).order_by(TurnRow.number.desc())
             return _logs(connection, newest)[::-1]
 
         return await self._read(work)
@@ -158,8 +170,9 @@ class SqlLedger:
             connection.execute(self._new(AdapterRow), {"digest": entry.adapter_digest, "base": entry.base})
         table = TABLES[type(entry)]
         if connection.execute(self._new(table), values(entry)).rowcount:
-            if isinstance(entry, DecisionEntry) and entry.seats:
-                connection.execute(insert(SeatRow), [values(seat) for seat in entry.seats])
+            if isinstance(entry, DecisionEntry):
+                seats = (cast("SeatEntry", self._record(connection, seat)) for seat in entry.seats)
+                return replace(entry, seats=tuple(seats))
             return entry
         row = connection.execute(select(table.__table__).where(key_of(entry))).mappings().one()
         if isinstance(entry, DecisionEntry):
@@ -175,11 +188,14 @@ class SqlLedger:
             raise UnknownTurn(f"the ledger holds no turn {entry.turn_id!r}; nothing was written.")
         return closing_of(row)
 
-    def _new(self, table: type[Table]) -> Insert:
+    def _insert(self, table: type[Table]) -> _Insert:
+        postgres = self._engine.dialect.name == "postgresql"
+        return postgresql.insert(table) if postgres else sqlite.insert(table)
+
+    def _new(self, table: type[Table]) -> _Insert:
         """Return an insert that does nothing where the row's key is there already."""
         if (statement := self._inserts.get(table)) is None:
-            dialect = postgresql if self._engine.dialect.name == "postgresql" else sqlite
-            statement = self._inserts[table] = dialect.insert(table.__table__).on_conflict_do_nothing()
+            statement = self._inserts[table] = self._insert(table).on_conflict_do_nothing()
         return statement
 
     async def _write(self, work: Callable[[Connection], Result]) -> Result:
@@ -207,25 +223,20 @@ class SqlLedger:
                     done.set_result(result)
 
     def _transact(self, works: Sequence[Callable[[Connection], Any]]) -> list[Any]:
-        """Commit all ``works`` at once; where one of them fails, each by itself, so that only that one fails."""
+        """Commit all ``works`` at once; where one of them is refused, each by itself, so that only that one fails."""
         if len(works) > 1:
             try:
-                with self._writer.begin() as connection:
+                with translated(self.url), self._writer.begin() as connection:
                     return [work(connection) for work in works]
-            except (IntegrityError, UnknownTurn):
+            except BadInput:
                 pass
         return [self._alone(work) for work in works]
 
     def _alone(self, work: Callable[[Connection], Any]) -> Any:  # noqa: ANN401 -- the result of any work, or its error
         try:
-            with self._writer.begin() as connection:
+            with translated(self.url), self._writer.begin() as connection:
                 return work(connection)
-        except IntegrityError as error:
-            return UnknownTurn(
-                f"an entry names a turn, seat or member that the ledger does not hold ({error.orig}); "
-                "nothing was written."
-            )
-        except UnknownTurn as error:
+        except ConsiliumError as error:
             return error
 
     async def _read(self, work: Callable[[Connection], Result]) -> Result:
@@ -261,7 +272,7 @@ def _by_turn(entries: Iterable[EntryOfTurn]) -> dict[str, list[EntryOfTurn]]:
     return found
 
 
-def _seats(connection: Connection, turn_ids: Sequence[str]) -> list[SeatEntry]:
+def _seats(connection: Connection, turn_ids: Sequence[str] | Select[Any]) -> list[SeatEntry]:
     query = select(SeatRow.__table__).where(SeatRow.turn_id.in_(turn_ids)).order_by(SeatRow.number)
     return [entry_of(SeatEntry, row) for row in connection.execute(query).mappings()]
 
@@ -269,7 +280,7 @@ def _seats(connection: Connection, turn_ids: Sequence[str]) -> list[SeatEntry]:
 def _logs(connection: Connection, turns: Select[Any]) -> list[TurnLog]:
     """Return the logs of the selected turns, in their order, with one query a table."""
     found = [entry_of(TurnEntry, row) for row in connection.execute(turns).mappings()]
-    ids = [turn.id for turn in found]
+    ids = turns.with_only_columns(TurnRow.id)
 
     def rows(table: type[Table], *order: Any) -> Iterator[Any]:  # noqa: ANN401 -- rows of any table
         columns = table.__table__.c
@@ -278,7 +289,7 @@ def _logs(connection: Connection, turns: Select[Any]) -> list[TurnLog]:
 
     seats = _by_turn(_seats(connection, ids))
     statements = _by_turn(entry_of(StatementEntry, row) for row in rows(StatementRow, "seat", "attempt"))
-    outcomes = _by_turn(entry_of(OutcomeEntry, row) for row in rows(OutcomeRow, "scored_at"))
+    outcomes = _by_turn(entry_of(OutcomeEntry, row) for row in rows(OutcomeRow, "scored_at", "key"))
     verdicts = {row["turn_id"]: entry_of(VerdictEntry, row) for row in rows(VerdictRow)}
     decisions = {row["turn_id"]: decision_of(row, seats.get(row["turn_id"], ())) for row in rows(DecisionRow)}
     return [

@@ -2,10 +2,11 @@
 
 import asyncio
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
-from consilium.errors import UnknownTurn
+from consilium.errors import BadInput, UnknownTurn
 from consilium.ledger.entries import (
     ClosingEntry,
     DecisionEntry,
@@ -70,6 +71,11 @@ def verdict(turn_id: str, text: str = "aye") -> VerdictEntry:
     return VerdictEntry(turn_id=turn_id, text=text, method="best", source_seat=0, agreement=0.5, dissent=(1,))
 
 
+def outcome(turn_id: str, key: str = "k") -> OutcomeEntry:
+    """Return an outcome of the whole turn."""
+    return OutcomeEntry(key=key, turn_id=turn_id, seat=None, score=0.5, source="metric")
+
+
 async def admit(ledger: Ledger, turn_id: str = "t1", session_id: str = "s1") -> None:
     """Admit a turn."""
     await ledger.admit(session_id=session_id, turn_id=turn_id, message=f"message of {turn_id}", options={"seats": 2})
@@ -86,7 +92,7 @@ async def whole_turn(ledger: Ledger, turn_id: str = "t1", session_id: str = "s1"
 
 
 class LedgerConformance:
-    """Subclass it and override `open_ledger`; each test gets an empty ledger."""
+    """Subclass it and override the fixture `ledger`; each test gets an empty one."""
 
     @pytest.fixture
     def ledger(self) -> Ledger:
@@ -103,13 +109,15 @@ class LedgerConformance:
     async def test_admission_is_recorded_once(self, ledger: Ledger) -> None:
         async with ledger:
             first = await ledger.admit(session_id="s1", turn_id="t1", message="one", options={"seats": 1})
-            again = await ledger.admit(session_id="s1", turn_id="t1", message="two", options={"seats": 2})
+            again = await ledger.admit(session_id="s2", turn_id="t1", message="two", options={"seats": 2})
             turns = await ledger.turns()
+            with pytest.raises(UnknownTurn, match="s2"):  # and no session was opened for it
+                await ledger.turns(session_id="s2")
         assert again == first
         assert [log.turn.message for log in turns] == ["one"]
         assert first.status == "open"
         assert first.options == {"seats": 1}
-        assert first.admitted_at.tzinfo is not None
+        assert first.admitted_at.utcoffset() == timedelta(0)
 
     async def test_concurrent_admissions_get_numbers_of_their_own(self, ledger: Ledger) -> None:
         async with ledger:
@@ -167,6 +175,7 @@ class LedgerConformance:
             replace(seat("t1", 5), content_name="nobody"),
             statement("t1", 9),
             verdict("nowhere"),
+            replace(verdict("t1"), source_seat=9),
             ClosingEntry(turn_id="nowhere", status="failed"),
             OutcomeEntry(key="k", turn_id="nowhere", seat=None, score=1.0, source="user"),
             OutcomeEntry(key="k", turn_id="t1", seat=9, score=1.0, source="user"),
@@ -183,6 +192,44 @@ class LedgerConformance:
             with pytest.raises(UnknownTurn):
                 await ledger.record(decision("t1"), entry)
             assert await ledger.load("t1") == before
+
+    @pytest.mark.parametrize("score", [-0.01, 1.01, float("nan")])
+    async def test_a_score_out_of_range_is_refused_with_all_beside_it(self, ledger: Ledger, score: float) -> None:
+        async with ledger:
+            await whole_turn(ledger)
+            with pytest.raises(BadInput) as refused:
+                await ledger.record(outcome("t1", "good"), replace(outcome("t1", "bad"), score=score))
+            assert not isinstance(refused.value, UnknownTurn)  # the turn is known
+            assert (await ledger.load("t1")).outcomes == ()
+
+    async def test_one_of_concurrent_entries_under_a_key_stands_for_all(self, ledger: Ledger) -> None:
+        async with ledger:
+            await ledger.record(MEMBER)
+            await admit(ledger)
+            await ledger.record(decision("t1"))
+            async with asyncio.TaskGroup() as group:
+                calls = [group.create_task(ledger.record(statement("t1", 0, f"text {n}"))) for n in range(5)]
+            assert {call.result() for call in calls} == {(await ledger.load("t1")).statements}
+
+    async def test_what_stands_is_returned_in_the_order_given(self, ledger: Ledger) -> None:
+        async with ledger:
+            await ledger.record(MEMBER)
+            await admit(ledger)
+            await ledger.record(decision("t1"))
+            await ledger.record(statement("t1", 1))
+            given = verdict("t1"), statement("t1", 1, "other"), statement("t1", 0)
+            assert await ledger.record(*given) == (verdict("t1"), statement("t1", 1), statement("t1", 0))
+            assert await ledger.record() == ()
+
+    async def test_a_decision_keeps_seats_that_were_recorded_before_it(self, ledger: Ledger) -> None:
+        async with ledger:
+            await ledger.record(MEMBER)
+            await admit(ledger)
+            early = replace(seat("t1", 0), weight=1.0)
+            await ledger.record(early)
+            (stands,) = await ledger.record(decision("t1"))
+            assert stands == replace(decision("t1"), seats=(early, seat("t1", 1)))
+            assert (await ledger.load("t1")).decision == stands
 
     async def test_one_refused_write_leaves_those_beside_it_alone(self, ledger: Ledger) -> None:
         async with ledger:
@@ -210,6 +257,24 @@ class LedgerConformance:
                 await admit(ledger, f"t{number}", f"s{number % 2}")
             assert [log.turn.id for log in await ledger.turns(limit=3)] == ["t2", "t3", "t4"]
             assert [log.turn.id for log in await ledger.turns(session_id="s1")] == ["t1", "t3"]
+            assert [log.turn.id for log in await ledger.turns(session_id="s0", limit=2)] == ["t2", "t4"]
+            assert list(await ledger.turns(limit=0)) == []
+
+    async def test_turns_come_back_whole_from_a_list_too(self, ledger: Ledger) -> None:
+        async with ledger:
+            for turn_id in ("t1", "t2"):
+                await whole_turn(ledger, turn_id)
+                await ledger.record(outcome(turn_id, turn_id))
+            assert list(await ledger.turns()) == [await ledger.load("t1"), await ledger.load("t2")]
+
+    async def test_statements_come_by_seat_and_attempt(self, ledger: Ledger) -> None:
+        async with ledger:
+            await ledger.record(MEMBER)
+            await admit(ledger)
+            await ledger.record(decision("t1"))
+            said = [statement("t1", 0), replace(statement("t1", 0), attempt=2), statement("t1", 1)]
+            await ledger.record(*reversed(said))
+            assert (await ledger.load("t1")).statements == tuple(said)
 
     async def test_a_chair_is_a_seat_but_not_the_routers_choice(self, ledger: Ledger) -> None:
         async with ledger:
@@ -229,3 +294,13 @@ class LedgerConformance:
             outcomes = (await ledger.load("t1")).outcomes
         assert [outcome.key for outcome in outcomes] == ["late", "later"]
         assert [outcome.seat for outcome in outcomes] == [None, 1]
+
+    async def test_outcomes_keep_their_moment_whatever_its_zone(self, ledger: Ledger) -> None:
+        noon = datetime(2026, 3, 1, 12, tzinfo=UTC)
+        morning = (noon - timedelta(hours=1)).astimezone(timezone(timedelta(hours=9)))  # 20:00 on its own clock
+        moments = {"z": noon, "y": morning, "x": noon}
+        async with ledger:
+            await admit(ledger)
+            await ledger.record(*(replace(outcome("t1", key), scored_at=at) for key, at in moments.items()))
+            found = (await ledger.load("t1")).outcomes
+        assert [(entry.key, entry.scored_at) for entry in found] == [("y", morning), ("x", noon), ("z", noon)]

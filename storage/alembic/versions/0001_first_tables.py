@@ -44,7 +44,7 @@ def upgrade() -> None:
         sa.Column("status", sa.String(), nullable=False),
         sa.Column("admitted_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("closed_at", sa.DateTime(timezone=True), nullable=True),
-        sa.CheckConstraint("status IN ('open', 'concluded', 'failed')", name="ck_turns_status"),
+        sa.CheckConstraint("status IN ('open', 'concluded', 'failed')", name=op.f("ck_turns_status")),
         sa.ForeignKeyConstraint(["session_id"], ["sessions.id"], name="fk_turns_session_id"),
         sa.PrimaryKeyConstraint("id", name="pk_turns"),
         sa.UniqueConstraint("session_id", "number", name="uq_turns_session_id_number"),
@@ -85,7 +85,7 @@ def upgrade() -> None:
         sa.Column("score", sa.Double(), nullable=False),
         sa.Column("source", sa.String(), nullable=False),
         sa.Column("scored_at", sa.DateTime(timezone=True), nullable=False),
-        sa.CheckConstraint("score >= 0 AND score <= 1", name="ck_outcomes_score"),
+        sa.CheckConstraint("score >= 0 AND score <= 1", name=op.f("ck_outcomes_score")),
         sa.ForeignKeyConstraint(
             ["turn_id", "seat"], ["seats.turn_id", "seats.number"], name="fk_outcomes_turn_id_seat"
         ),
