@@ -213,10 +213,11 @@ def _style(member: "Member", data: Path, split: "Split") -> "Style | None":
     if member.persona.training is None or member.persona.training.metric != "style":
         return None
     from consilium.evaluation.held_out import Style
-    from consilium.evaluation.style import StyleClassifier, read_style_texts
+    from consilium.evaluation.style import read_style_texts
 
     return Style(
-        classifier=StyleClassifier.fit(read_style_texts(data.parent)),
+        texts=read_style_texts(data.parent),
         author=data.stem,
+        contrast=split.dev,
         learned=tuple(row.replies[0] for row in split.train),
     )

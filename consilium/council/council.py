@@ -103,10 +103,7 @@ class Council:
             TurnFailed: no seat made a statement; the turn is recorded as failed.
             LedgerError: the ledger could not be written.
         """
-        async for event in self.stream(message, session=session, **options):
-            if isinstance(event, Concluded):
-                return event.turn
-        raise EngineLost("the turn ended without a verdict and without an error.")
+        return await _last(self.stream(message, session=session, **options))
 
     async def stream(
         self, message: str, *, session: Session | None = None, **options: Unpack[AskOptions]
@@ -138,10 +135,7 @@ class Council:
         if log.turn.status != "open":
             return Turn.from_log(log)
         admission = await Admission.again(log, self._parts)
-        async for event in play(graph, admission, self._context(turn_id, log), time.perf_counter()):
-            if isinstance(event, Concluded):
-                return event.turn
-        raise EngineLost("the turn ended without a verdict and without an error.")
+        return await _last(play(graph, admission, self._context(turn_id, log), time.perf_counter()))
 
     async def outcome(self, turn: Turn | str, **scored: Unpack[OutcomeOptions]) -> OutcomeEntry:
         """Record how good a turn, or one of its seats, was.
@@ -230,3 +224,14 @@ class Council:
             emitter=Emitter(turn_id, first_seq=1),
             known=known,
         )
+
+
+async def _last(events: AsyncIterator[Event]) -> Turn:
+    """Listen to the end and return the turn that the last event holds."""
+    turn: Turn | None = None
+    async for event in events:
+        if isinstance(event, Concluded):
+            turn = event.turn
+    if turn is None:
+        raise EngineLost("the turn ended without a verdict and without an error.")
+    return turn

@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from consilium.engines.protocol import Continuation, Engine, Message, Prompt, Spoken
@@ -18,11 +18,27 @@ BATCH = 16
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Style:
-    """What a voice is recognised by."""
+    """What a voice is recognised by: its author's words against other authors' and against the bare base's own.
+
+    Without the last, a classifier that knows old authors only takes the base's plain prose for one of them.
+    """
+
+    texts: Mapping[str, Sequence[str]]
+    """By author."""
+    author: str
+    """The member's own."""
+    contrast: tuple[Row, ...]
+    """Requests that the base answers to show its own voice; none of the rows that are scored."""
+    learned: tuple[str, ...]
+    """The replies that the member was trained on, for the copy rate."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Voice:
+    """A style, learned."""
 
     classifier: StyleClassifier
     author: str
-    """The classifier's name for the member's own author."""
     learned: tuple[str, ...]
     """The replies that the member was trained on, for the copy rate."""
 
@@ -61,24 +77,32 @@ async def evaluate_member(
     Raises:
         BadRows: the member has no [training] table, or needs a style and got none.
     """
+    voice = None if style is None else await _voice(engine, member, fallback, style)
     losses, scores = [], []
     for number, name in enumerate((fallback.name, member.name)):
         losses.append(await _loss(engine, name, member, rows))
         on_done((2 * number + 1) / 4)
         statements = await _statements(engine, name, member, rows)
-        scores.append(score_statements(member, statements, rows, style))
+        scores.append(score_statements(member, statements, rows, voice))
         on_done((2 * number + 2) / 4)
     figures = {"loss": Score(base=losses[0], member=losses[1])}
     return figures | {metric: Score(base=scores[0][metric], member=scores[1][metric]) for metric in scores[0]}
 
 
+async def _voice(engine: Engine, member: Member, fallback: Member, style: Style) -> Voice:
+    plain = await _statements(engine, fallback.name, member, style.contrast)
+    classifier = StyleClassifier.fit({**style.texts, fallback.name: plain})
+    return Voice(classifier=classifier, author=style.author, learned=style.learned)
+
+
 def score_statements(
-    member: Member, statements: Sequence[str], rows: Sequence[Row], style: Style | None
+    member: Member, statements: Sequence[str], rows: Sequence[Row], voice: Voice | None
 ) -> dict[str, float]:
     """Return the member's metrics over its statements, each a share in [0, 1].
 
     ``chrf``: chrF, and how often the first utility is right. ``frame``: exact frames, and slot F1. ``style``: how often
-    the classifier takes a statement for the author's, and the mean share of its 4-grams copied from the training rows.
+    the classifier takes a statement for the author's, not for another's or the bare base's; and the mean share of its
+    4-grams copied from the training rows.
     """
     kind = member.persona.training.metric if member.persona.training else None
     references = [row.replies for row in rows]
@@ -93,12 +117,14 @@ def score_statements(
             "frame_match": _mean(frame_match(said, due) for said, due in pairs),
             "slot_f1": _mean(slot_f1(said, due) for said, due in pairs),
         }
-    if kind == "style" and style is not None:
+    if kind == "style" and voice is not None:
         return {
-            "style_accuracy": style.classifier.accuracy(statements, style.author),
-            "copy_rate": _mean(copy_rate(said, style.learned) for said in statements),
+            "style_accuracy": voice.classifier.accuracy(statements, voice.author),
+            "copy_rate": _mean(copy_rate(said, voice.learned) for said in statements),
         }
-    raise BadRows(f"{member.name!r} has metric {kind!r} and style {style!r}; it cannot be scored. Mend its [training].")
+    raise BadRows(
+        f"{member.name!r} has metric {kind!r} and its voice is {voice!r}; it cannot be scored. Mend its [training]."
+    )
 
 
 def sampled(rows: Sequence[Row], count: int, seed: int) -> list[Row]:

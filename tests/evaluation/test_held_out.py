@@ -8,7 +8,6 @@ from consilium.engines.scripted import ScriptedEngine
 from consilium.errors import BadRows
 from consilium.evaluation.effect import adapter_effect
 from consilium.evaluation.held_out import Style, evaluate_member, sampled
-from consilium.evaluation.style import StyleClassifier
 from consilium.members.catalogue import Catalogue, Member
 from consilium.training.rows import Row
 from tests.support.personas import TRAINING, write_catalogue, write_persona
@@ -57,9 +56,9 @@ async def test_a_voice_is_recognised_and_its_copies_are_counted(tmp_path: Path) 
     sea = ["the tide and the deep water under the keel"] * 3
     land = ["a field of wheat beside the dusty road"] * 3
     style = Style(
-        classifier=StyleClassifier.fit({"sailor": sea, "farmer": land}), author="sailor", learned=(sea[0], "another")
+        texts={"sailor": sea, "farmer": land}, author="sailor", contrast=tuple(ROWS[:2]), learned=(sea[0], "another")
     )
-    async with engine("the deep water under the keel", "the dusty road") as speaking:
+    async with engine("the deep water under the keel", "tidal water, in plain words") as speaking:
         figures = await evaluate_member(speaking, member, base, ROWS, style=style)
     assert (figures["style_accuracy"].member, figures["style_accuracy"].base) == (1.0, 0.0)
     assert figures["copy_rate"].member == 1.0

@@ -55,23 +55,30 @@ class Worker:
         self._model: AdaptedModel | None = None
         self._inbox: queue.Queue[Row | Job[Any] | None] = queue.Queue()
         self._closed = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="consilium-embedded", daemon=True)
+        self._gate = threading.Lock()  # nothing may be queued behind the end, where nobody would ever look
+        self._thread: threading.Thread | None = None
 
     def start(self) -> None:
         """Start the thread and let it load the base model straight away."""
+        self._closed.clear()
+        self._thread = threading.Thread(target=self._run, name="consilium-embedded", daemon=True)
         self._thread.start()
 
     def stop(self) -> None:
         """End what is running and waiting with `EngineLost`, and wait for the thread to end."""
-        self._closed.set()
-        self._inbox.put(None)
-        self._thread.join()
+        with self._gate:
+            self._closed.set()
+            self._inbox.put(None)
+        if self._thread is not None:
+            self._thread.join()
+            self._thread = None
 
     def submit(self, item: "Row | Job[Result]") -> None:
         """Queue a row or a job. Raises `EngineLost` where the worker was stopped or never started."""
-        if self._closed.is_set() or not self._thread.is_alive():
-            raise EngineLost("the embedded engine is not running. Use it inside `async with engine:`.")
-        self._inbox.put(item)
+        with self._gate:
+            if self._closed.is_set() or self._thread is None:
+                raise EngineLost("the embedded engine is not running. Use it inside `async with engine:`.")
+            self._inbox.put(item)
 
     def _run(self) -> None:
         Job(lambda _model: None).run(self._loaded)  # a base that does not load tells whoever asks next
@@ -140,7 +147,7 @@ class Worker:
                 return
             if isinstance(item, Row):
                 _fail_all([item], "the engine was closed")
-            elif item is not None:
+            elif item is not None and item.result.set_running_or_notify_cancel():
                 item.result.set_exception(EngineLost("the engine was closed."))
 
 
