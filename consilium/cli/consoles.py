@@ -34,4 +34,5 @@ def provisioning() -> "Iterator[Report]":
     try:
         yield report
     finally:
-        bar.stop()
+        if bar.live.is_started:
+            bar.stop()

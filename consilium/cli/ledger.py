@@ -99,7 +99,7 @@ def _show_one(log: "TurnLog") -> None:
         console.print(decided(log.decision))
     seats = {seat.number: seat for seat in log.seats}
     for statement in log.statements:
-        console.print(stated(seats[statement.seat], statement))
+        console.print(stated(seats[statement.seat], statement), soft_wrap=False)
     if log.verdict:
         console.print(f"verdict  {escape(shortened(log.verdict.text, 400))}  [dim]({log.verdict.method})[/dim]")
     for outcome in log.outcomes:

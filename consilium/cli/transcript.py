@@ -50,7 +50,7 @@ class Transcript:
                 self._said[number] = self._said.get(number, "") + text
             case Stated(seat=seat, statement=statement):
                 self._said.pop(seat.number, None)
-                self._console.print(stated(seat, statement))
+                self._console.print(stated(seat, statement), soft_wrap=False)
             case Concluded(turn=turn):
                 self._console.print(concluded(turn))
         if self._console.is_terminal:

@@ -46,6 +46,13 @@ async def test_a_terminal_shows_statements_while_they_are_made(harbour: Path) ->
     assert "\x1b[2J [bold]" not in text
 
 
+async def test_nothing_of_a_long_statement_is_cut_off(harbour: Path) -> None:
+    long = " ".join(f"word{number}" for number in range(60))
+    text = await shown(harbour, terminal=False, pilot=long)
+    panels = text[: text.index("verdict")]
+    assert all(f"word{number}" in panels for number in range(60))
+
+
 async def test_an_error_takes_the_place_of_a_statement(harbour: Path) -> None:
     text = await shown(harbour, terminal=False, pilot=EngineLost("the line went dead."))
     assert "EngineLost" in text
