@@ -45,6 +45,7 @@ class Council:
         self._parts = parts
         self._graph: Graph | None = None
         self._stack = AsyncExitStack()
+        self._finishing: set[asyncio.Task[None]] = set()
         self._starting = asyncio.Lock()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._portal: Portal | None = None
@@ -115,7 +116,7 @@ class Council:
         session = session or self.session()
         admission = await admissible(message, chosen, self._parts, session_id=session.id, goes_on=session.is_known)
         session.is_known = True
-        async for event in play(graph, admission, self._context(admission.turn.id), started):
+        async for event in play(graph, admission, self._context(admission.turn.id), started, self._finishing):
             yield event
 
     async def route(self, message: str, **options: Unpack[AskOptions]) -> Decision:
@@ -135,7 +136,7 @@ class Council:
         if log.turn.status != "open":
             return Turn.from_log(log)
         admission = await Admission.again(log, self._parts)
-        return await _last(play(graph, admission, self._context(turn_id, log), time.perf_counter()))
+        return await _last(play(graph, admission, self._context(turn_id, log), time.perf_counter(), self._finishing))
 
     async def outcome(self, turn: Turn | str, **scored: Unpack[OutcomeOptions]) -> OutcomeEntry:
         """Record how good a turn, or one of its seats, was.
@@ -161,8 +162,9 @@ class Council:
         return Session(self, session_id)
 
     async def close(self) -> None:
-        """End the engine and close the ledger."""
+        """End the engine and close the ledger, once the checkpoints of turns that have ended are written."""
         self._graph = None
+        await asyncio.gather(*self._finishing, return_exceptions=True)
         await self._stack.aclose()
 
     def ask_sync(self, message: str, *, session: Session | None = None, **options: Unpack[AskOptions]) -> Turn:

@@ -2,9 +2,18 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
 
 from consilium.council.events import Decided, Event, Stated, Token
-from consilium.ledger.entries import DecisionEntry, SeatEntry, StatementEntry
+from consilium.ledger.entries import DecisionEntry, SeatEntry, StatementEntry, TurnStatus, VerdictEntry
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ending:
+    """What the ledger holds of a turn's end."""
+
+    status: TurnStatus
+    verdict: VerdictEntry | None
 
 
 class Emitter:
@@ -18,6 +27,8 @@ class Emitter:
         self._turn_id = turn_id
         self._seq = first_seq
         self._queue: asyncio.Queue[Event | None] = asyncio.Queue()
+        self.ending: Ending | None = None
+        """How the turn ended; None as long as that is not recorded."""
 
     def decided(self, decision: DecisionEntry) -> None:
         """Tell who sits."""
@@ -31,7 +42,12 @@ class Emitter:
         """Tell a statement that is recorded."""
         self._put(Stated(turn_id=self._turn_id, seq=self._seq, seat=seat, statement=statement))
 
-    def end(self) -> None:
+    def ended(self, ending: Ending) -> None:
+        """Tell that the turn's end is recorded."""
+        self.ending = ending
+        self.close()
+
+    def close(self) -> None:
         """Tell that nothing more will come."""
         self._queue.put_nowait(None)
 

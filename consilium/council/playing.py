@@ -1,15 +1,17 @@
 """Play one admitted turn through the graph, and tell what happens as events."""
 
 import asyncio
+import logging
 import time
 from collections.abc import AsyncIterator
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from consilium.council.admission import Admission
 from consilium.council.context import TurnContext
+from consilium.council.emitter import Ending
 from consilium.council.events import Admitted, Concluded, Decided, Event, Stated
-from consilium.council.state import VERDICT, TurnState
+from consilium.council.state import TurnState
 from consilium.council.turn import Turn
 from consilium.errors import EngineLost
 from consilium.ledger.entries import TurnEntry, TurnLog
@@ -19,6 +21,8 @@ if TYPE_CHECKING:
 
 Graph: TypeAlias = "CompiledStateGraph[TurnState, TurnContext, TurnState, TurnState]"
 
+_logger = logging.getLogger(__name__)
+
 RECURSION_LIMIT = 16
 """Supersteps; a turn takes six. LangGraph's own default would let a broken graph run for hours."""
 
@@ -26,14 +30,17 @@ DURABILITY: Literal["exit"] = "exit"
 """When LangGraph writes checkpoints; the ledger does not rely on them (docs/adr/0001-durability.md)."""
 
 
-async def play(graph: Graph, admission: Admission, context: TurnContext, started: float) -> AsyncIterator[Event]:
-    """Yield the events of the turn; the last one is `Concluded`.
+async def play(
+    graph: Graph, admission: Admission, context: TurnContext, started: float, finishing: set[asyncio.Task[None]]
+) -> AsyncIterator[Event]:
+    """Yield the events of the turn; the last one is `Concluded`, as soon as the verdict is recorded.
 
     Args:
         graph: of `consilium.council.graph`.
         admission: the turn, already in the ledger.
         context: what the nodes work with.
         started: ``time.perf_counter()`` of the call, for the turn's latency.
+        finishing: holds the tasks of turns that have ended until LangGraph has written their checkpoints.
 
     Raises:
         TurnFailed: no seat made a statement.
@@ -42,40 +49,47 @@ async def play(graph: Graph, admission: Admission, context: TurnContext, started
     turn = admission.turn
     yield Admitted(turn_id=turn.id, seq=0, session_id=turn.session_id)
     heard: list[Event] = []
-    running = asyncio.create_task(_run(graph, admission, context))
+    task = asyncio.create_task(_run(graph, admission, context))
     try:
         async for event in context.emitter.events():
             heard.append(event)
             yield event
-        state = await running
-    finally:
-        running.cancel()  # whoever stops listening stops the turn
-    whole = Turn.from_log(_log(turn, heard, state), latency_ms=(time.perf_counter() - started) * 1_000)
+        if context.emitter.ending is None:
+            await task  # raises what befell the turn
+            raise EngineLost(f"turn {turn.id} did not reach its end. `council.resume` takes it up again.")
+    except BaseException:
+        task.cancel()  # whoever stops listening stops the turn
+        raise
+    finishing.add(task)
+    task.add_done_callback(finishing.discard)
+    log = _log(turn, heard, context.emitter.ending)
+    whole = Turn.from_log(log, latency_ms=(time.perf_counter() - started) * 1_000)
     yield Concluded(turn_id=turn.id, seq=len(heard) + 1, turn=whole)
 
 
-async def _run(graph: Graph, admission: Admission, context: TurnContext) -> dict[str, Any]:
+async def _run(graph: Graph, admission: Admission, context: TurnContext) -> None:
     from langchain_core.runnables import RunnableConfig
 
     config = RunnableConfig(configurable={"thread_id": admission.turn.id}, recursion_limit=RECURSION_LIMIT)
     try:
-        state: dict[str, Any] = await graph.ainvoke(admission.state, config, context=context, durability=DURABILITY)
-        return state
+        await graph.ainvoke(admission.state, config, context=context, durability=DURABILITY)
+    except Exception as error:
+        if context.emitter.ending is None:
+            raise
+        # The verdict is recorded and told already. Nothing reads the checkpoint of a turn that has ended.
+        _logger.warning("the checkpoint of turn %s was not written: %s", admission.turn.id, error)
     finally:
-        context.emitter.end()
+        context.emitter.close()
 
 
-def _log(turn: TurnEntry, heard: list[Event], state: dict[str, Any]) -> TurnLog:
+def _log(turn: TurnEntry, heard: list[Event], ending: Ending) -> TurnLog:
     """Return what the ledger holds now, out of what the nodes said they recorded."""
-    if "status" not in state:
-        raise EngineLost(f"turn {turn.id} did not reach its end. `council.resume` takes it up again.")
     stated = [event for event in heard if isinstance(event, Stated)]
-    verdict = state["verdict"]
     return TurnLog(
-        turn=replace(turn, status=state["status"]),
+        turn=replace(turn, status=ending.status),
         decision=next((event.decision for event in heard if isinstance(event, Decided)), None),
         seats=tuple(sorted((event.seat for event in stated), key=lambda seat: seat.number)),
         statements=tuple(event.statement for event in stated),
-        verdict=None if verdict is None else VERDICT.validate_python(verdict),
+        verdict=ending.verdict,
         outcomes=(),
     )

@@ -1,10 +1,11 @@
 """What travels through the graph of a turn: JSON primitives only, checked by pydantic where they are read back."""
 
-from typing import Annotated, Any, Literal, TypeAlias
+from typing import Annotated, Any, TypeAlias
 
 from pydantic import TypeAdapter
 from typing_extensions import TypedDict
 
+from consilium.council.options import TurnOptions
 from consilium.deliberation.opinion import Conclusion
 from consilium.ledger.entries import DecisionEntry, SeatEntry, StatementEntry, TurnEntry, VerdictEntry
 
@@ -16,6 +17,11 @@ SEAT = TypeAdapter(SeatEntry)
 STATEMENT = TypeAdapter(StatementEntry)
 CONCLUSION = TypeAdapter(Conclusion)
 VERDICT = TypeAdapter(VerdictEntry)
+
+
+def asked(turn: Json) -> TurnOptions:
+    """Return what the caller asked for; it is recorded with the turn."""
+    return TurnOptions.model_validate(turn["options"])
 
 
 def by_seat(old: list[Json], new: list[Json]) -> list[Json]:
@@ -35,14 +41,6 @@ class TurnState(TypedDict, total=False):
     """The admitted `TurnEntry`."""
     history: list[Json]
     """The session's earlier messages and verdicts, ``{"role", "content"}``, oldest first."""
-    members: list[str]
-    """Members that the caller wants to sit."""
-    seats: int
-    """At most this many members sit."""
-    method: str
-    """How the statements become a verdict."""
-    max_tokens: int | None
-    """The caller's bound on every statement; None leaves it to the personas."""
     decision: Json
     """`DecisionEntry`, written by route."""
     statements: Annotated[list[Json], by_seat]
@@ -52,9 +50,7 @@ class TurnState(TypedDict, total=False):
     deliberated_by: str
     """The method that was carried out, written by deliberate."""
     verdict: Json | None
-    """`VerdictEntry`, written by conclude."""
-    status: Literal["concluded", "failed"]
-    """How the turn ended, written by record; without it the turn did not reach its end."""
+    """`VerdictEntry`, worded by conclude; None where nobody made a statement. Record puts the one that stands."""
 
 
 class SeatTask(TypedDict):
@@ -62,6 +58,5 @@ class SeatTask(TypedDict):
 
     turn: Json
     history: list[Json]
-    max_tokens: int | None
     seat: Json
     """`SeatEntry`."""

@@ -7,12 +7,12 @@ for every statement. A turn makes half a dozen durable commits, and they are wha
 import asyncio
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from functools import partial
 from types import TracebackType
 from typing import Any, Protocol, Self, TypeAlias, TypeVar, cast
 
-from sqlalchemy import Connection, Engine, Select, func, select, update
+from sqlalchemy import Connection, Engine, RowMapping, Select, bindparam, func, select, update
+from sqlalchemy import Table as SqlTable
 from sqlalchemy.dialects import postgresql, sqlite
 
 from consilium.errors import BadInput, ConsiliumError, LedgerError, UnknownTurn
@@ -48,6 +48,15 @@ from consilium.ledger.rows import TABLES, closing_of, decision_of, entry_of, key
 Result = TypeVar("Result")
 _Insert: TypeAlias = postgresql.Insert | sqlite.Insert
 
+# Built once: a turn makes them all, and putting one together costs as much as running it.
+_TURN = select(TurnRow.__table__).where(TurnRow.id == bindparam("turn"))
+_NEXT_NUMBER = select(func.coalesce(func.max(TurnRow.number), 0) + 1).where(TurnRow.session_id == bindparam("session"))
+_CLOSE = (
+    update(cast("SqlTable", TurnRow.__table__))
+    .where(TurnRow.id == bindparam("turn"), TurnRow.status == "open")
+    .values(status=bindparam("status"), closed_at=bindparam("closed_at"))
+)
+
 
 class SqlLedger:
     """Keeps the ledger in the database at ``url``. See `consilium.ledger.protocol.Ledger` for what it promises.
@@ -64,16 +73,16 @@ class SqlLedger:
 
     def __init__(self, url: str, *, busy_timeout_s: float = 5.0) -> None:
         self._engine: Engine = connect(url, busy_timeout_s=busy_timeout_s)
+        self.url = self._engine.url.render_as_string(hide_password=True)
+        """The database's URL, without its password."""
         self._writer = self._engine.execution_options(writes=True)
         self._inserts: dict[type[Table], _Insert] = {}
+        self._touch_session = self._insert(SessionRow).on_conflict_do_update(
+            index_elements=[SessionRow.id], set_={"opened_at": SessionRow.opened_at}
+        )
         self._thread: ThreadPoolExecutor | None = None
         self._waiting: list[tuple[Callable[[Connection], Any], asyncio.Future[Any]]] = []
         self._committing: asyncio.Task[None] | None = None
-
-    @property
-    def url(self) -> str:
-        """The database's URL, without its password."""
-        return self._engine.url.render_as_string(hide_password=True)
 
     async def __aenter__(self) -> Self:
         """Open the database and bring its schema up to date."""
@@ -102,20 +111,15 @@ class SqlLedger:
         """Record a new turn at the end of its session, and the session if it is new."""
 
         def work(connection: Connection) -> TurnEntry:
-            standing = select(TurnRow.__table__).where(TurnRow.id == turn_id)
-            if (row := connection.execute(standing).mappings().first()) is not None:
+            if (row := _turn(connection, turn_id)) is not None:
                 return entry_of(TurnEntry, row)
             admitted = now()
             # Changes nothing in a session that is there, but locks it in PostgreSQL: its turns are numbered one by one.
-            session = self._insert(SessionRow).on_conflict_do_update(
-                index_elements=[SessionRow.id], set_={"opened_at": SessionRow.opened_at}
-            )
-            connection.execute(session, {"id": session_id, "opened_at": admitted})
-            last = select(func.coalesce(func.max(TurnRow.number), 0) + 1).where(TurnRow.session_id == session_id)
+            connection.execute(self._touch_session, {"id": session_id, "opened_at": admitted})
             turn = TurnEntry(
                 id=turn_id,
                 session_id=session_id,
-                number=connection.execute(last).scalar_one(),
+                number=connection.execute(_NEXT_NUMBER, {"session": session_id}).scalar_one(),
                 message=message,
                 options=options,
                 status="open",
@@ -124,7 +128,7 @@ class SqlLedger:
             columns = {**{name: getattr(turn, name) for name in turn.__slots__}, "options": dict(options)}
             if connection.execute(self._new(TurnRow), columns).rowcount:
                 return turn
-            return entry_of(TurnEntry, connection.execute(standing).mappings().one())
+            return entry_of(TurnEntry, cast("RowMapping", _turn(connection, turn_id)))
 
         return await self._write(work)
 
@@ -169,10 +173,11 @@ class SqlLedger:
         if isinstance(entry, MemberEntry) and entry.adapter_digest is not None:
             connection.execute(self._new(AdapterRow), {"digest": entry.adapter_digest, "base": entry.base})
         table = TABLES[type(entry)]
-        if connection.execute(self._new(table), values(entry)).rowcount:
-            if isinstance(entry, DecisionEntry):
-                seats = (cast("SeatEntry", self._record(connection, seat)) for seat in entry.seats)
-                return replace(entry, seats=tuple(seats))
+        written = connection.execute(self._new(table), values(entry)).rowcount == 1
+        if written and isinstance(entry, DecisionEntry) and entry.seats:
+            seats = [values(seat) for seat in entry.seats]
+            written = connection.execute(self._new(SeatRow), seats).rowcount == len(seats)
+        if written:
             return entry
         row = connection.execute(select(table.__table__).where(key_of(entry))).mappings().one()
         if isinstance(entry, DecisionEntry):
@@ -180,11 +185,10 @@ class SqlLedger:
         return entry_of(type(entry), row)
 
     def _close(self, connection: Connection, entry: ClosingEntry) -> ClosingEntry:
-        first = update(TurnRow).where(TurnRow.id == entry.turn_id, TurnRow.status == "open")
-        if connection.execute(first.values(status=entry.status, closed_at=entry.closed_at)).rowcount:
+        closing = {"turn": entry.turn_id, "status": entry.status, "closed_at": entry.closed_at}
+        if connection.execute(_CLOSE, closing).rowcount:
             return entry
-        row = connection.execute(select(TurnRow.__table__).where(TurnRow.id == entry.turn_id)).mappings().first()
-        if row is None:
+        if (row := _turn(connection, entry.turn_id)) is None:
             raise UnknownTurn(f"the ledger holds no turn {entry.turn_id!r}; nothing was written.")
         return closing_of(row)
 
@@ -270,6 +274,10 @@ def _by_turn(entries: Iterable[EntryOfTurn]) -> dict[str, list[EntryOfTurn]]:
     for entry in entries:
         found.setdefault(entry.turn_id, []).append(entry)
     return found
+
+
+def _turn(connection: Connection, turn_id: str) -> RowMapping | None:
+    return connection.execute(_TURN, {"turn": turn_id}).mappings().first()
 
 
 def _seats(connection: Connection, turn_ids: Sequence[str] | Select[Any]) -> list[SeatEntry]:

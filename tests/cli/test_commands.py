@@ -70,7 +70,7 @@ def test_outcomes_are_added_once_a_key(run: Run, recorded: str) -> None:
         (("outcome", "add", "t1", "nan"), "score=nan"),
         (("ledger", "show", "nowhere"), "no turn 'nowhere'"),
         (("ledger", "show", "--session", "nowhere"), "no session 'nowhere'"),
-        (("ledger", "show", "--database", "mysql://x/y"), "only sqlite and postgresql"),
+        (("ledger", "show", "--database", "mysql://x/y"), "cannot be used. Write"),
         (("members", "show", "pilto"), "Did you mean 'pilot'"),
         (("members", "--personas", "nowhere"), "nowhere/catalogue.toml does not exist"),
         (("train", "member", "pilot", "--data", "nowhere.jsonl"), "nowhere.jsonl"),

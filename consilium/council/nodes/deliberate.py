@@ -4,7 +4,7 @@ from langgraph.runtime import Runtime
 
 from consilium.council.context import TurnContext
 from consilium.council.hearing import hear
-from consilium.council.state import CONCLUSION, DECISION, STATEMENT, Json, TurnState
+from consilium.council.state import CONCLUSION, DECISION, STATEMENT, Json, TurnState, asked
 from consilium.deliberation.best import best
 from consilium.deliberation.chair import chair_messages, composed
 from consilium.deliberation.opinion import Conclusion, Opinion
@@ -15,7 +15,7 @@ from consilium.ledger.entries import SeatEntry
 async def deliberate(state: TurnState, runtime: Runtime[TurnContext]) -> Json:
     """Apply the turn's method. A chair's seat is recorded like any other, so that it is not paid twice."""
     opinions = _opinions(state)
-    method, conclusion = state["method"], None
+    method, conclusion = asked(state["turn"]).method, None
     if method == "chair" and len(opinions) > 1:
         conclusion = await _chair(state, opinions, runtime)
     if conclusion is None and opinions:
@@ -53,5 +53,5 @@ async def _chair(state: TurnState, opinions: list[Opinion], runtime: Runtime[Tur
     )
     await context.ledger.record(seat)
     messages = chair_messages(member.persona.system_prompt, state["turn"]["message"], opinions)
-    statement = await hear(context, seat, messages, max_tokens=state["max_tokens"])
+    statement = await hear(context, seat, messages, max_tokens=asked(state["turn"]).max_tokens)
     return None if statement.error else composed(statement.text, seat.number)

@@ -4,7 +4,7 @@ from langgraph.runtime import Runtime
 from langgraph.types import Send
 
 from consilium.council.context import TurnContext
-from consilium.council.state import DECISION, TURN, Json, SeatTask, TurnState
+from consilium.council.state import DECISION, TURN, Json, SeatTask, TurnState, asked
 from consilium.ledger.entries import DecisionEntry, SeatEntry
 from consilium.routing.protocol import Decision, Request
 
@@ -16,7 +16,8 @@ async def route(state: TurnState, runtime: Runtime[TurnContext]) -> Json:
     if entry is None:
         turn = TURN.validate_python(state["turn"])
         earlier = tuple(m["content"] for m in state["history"] if m["role"] == "user")
-        request = Request(message=turn.message, history=earlier, members=tuple(state["members"]), seats=state["seats"])
+        options = asked(state["turn"])
+        request = Request(message=turn.message, history=earlier, members=options.members, seats=options.seats)
         decided = _entry(turn.id, await context.router.route(request), context)
         (entry,) = await context.ledger.record(decided)
     context.emitter.decided(entry)
@@ -26,10 +27,7 @@ async def route(state: TurnState, runtime: Runtime[TurnContext]) -> Json:
 def seated(state: TurnState) -> list[Send]:
     """Send every seat to speak: a pure look-up, since an edge that raises would end a resumed turn in silence."""
     return [
-        Send(
-            "speak",
-            SeatTask(turn=state["turn"], history=state["history"], max_tokens=state["max_tokens"], seat=seat),
-        )
+        Send("speak", SeatTask(turn=state["turn"], history=state["history"], seat=seat))
         for seat in state["decision"]["seats"]
     ]
 

@@ -4,7 +4,7 @@ from langgraph.runtime import Runtime
 
 from consilium.council.context import TurnContext
 from consilium.council.hearing import hear
-from consilium.council.state import SEAT, STATEMENT, Json, SeatTask
+from consilium.council.state import SEAT, STATEMENT, Json, SeatTask, asked
 from consilium.engines.protocol import Message
 
 
@@ -17,5 +17,5 @@ async def speak(state: SeatTask, runtime: Runtime[TurnContext]) -> Json:
         *(Message(**entry) for entry in state["history"]),
         Message(role="user", content=state["turn"]["message"]),
     )
-    entry = await hear(runtime.context, seat, messages, max_tokens=state["max_tokens"])
+    entry = await hear(runtime.context, seat, messages, max_tokens=asked(state["turn"]).max_tokens)
     return {"statements": [STATEMENT.dump_python(entry, mode="json")]}
