@@ -21,7 +21,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from consilium.errors import BadSettings, BaseCorrupt, BaseUnavailable, CacheUnwritable
+from consilium.errors import BadSettings, BaseCorrupt, BaseUnavailable, CacheUnwritable, ConsiliumError
 from consilium.members.persona import BaseName, Digest
 
 BUILT_IN = "smollm2-135m-instruct"
@@ -172,6 +172,13 @@ def _workspace(parent: Path) -> Iterator[Path]:
         ) from error
     try:
         yield work
+    except ConsiliumError:
+        raise
+    except OSError as error:
+        raise CacheUnwritable(
+            f"the base model could not be written below {parent}: {error}. Nothing was left there; about 500 MB of room "
+            "are needed on the way."
+        ) from error
     finally:
         shutil.rmtree(work, ignore_errors=True)
 

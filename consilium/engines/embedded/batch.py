@@ -22,14 +22,18 @@ class Batch:
         self._end_ids = end_ids
 
     def draw(self, _input_ids: "torch.Tensor", scores: "torch.Tensor") -> "torch.Tensor":
-        """Draw for the rows that do not just take the largest logit, as logits processor.
+        """Draw for the rows that do not just take the largest logit, as logits processor; no row ends too early.
 
         Scores: [rows, vocabulary], logits; a drawn row keeps one finite entry.
         """
         import torch
 
         for index, row in enumerate(self._rows):
-            if not row.done and (chosen := draw_token(scores[index : index + 1], row)) is not None:
+            if row.done:
+                continue
+            if len(row.drawn) < row.prompt.sampling.min_tokens:
+                scores[index, list(self._end_ids)] = -torch.inf
+            if (chosen := draw_token(scores[index : index + 1], row)) is not None:
                 scores[index] = -torch.inf
                 scores[index, chosen] = 0.0
         return scores

@@ -98,3 +98,14 @@ async def test_unusable_adapters_are_refused_and_the_engine_goes_on(
 async def test_an_engine_that_is_not_entered_says_so(crew: Catalogue) -> None:
     with pytest.raises(EngineLost, match="async with"):
         await speak(EmbeddedEngine(real_base(), crew), Prompt(member="clerk", messages=MESSAGES))
+
+
+async def test_nobody_ends_before_its_least_tokens(crew: Catalogue) -> None:
+    async with EmbeddedEngine(real_base(), crew) as engine:
+        brief = (Message(role="user", content="What is the capital of France?"),)
+        free = Prompt(member="clerk", messages=brief, sampling=SamplingDefaults(max_tokens=24))
+        held = Prompt(member="clerk", messages=brief, sampling=SamplingDefaults(min_tokens=24, max_tokens=24))
+        spoken = await asyncio.gather(speak(engine, free), speak(engine, held))
+    assert spoken[0].completion_tokens < 24
+    assert (spoken[1].completion_tokens, spoken[1].finish) == (24, "length")
+    assert spoken[1].text.startswith(spoken[0].text)
