@@ -176,8 +176,8 @@ def _workspace(parent: Path) -> Iterator[Path]:
         raise
     except OSError as error:
         raise CacheUnwritable(
-            f"the base model could not be written below {parent}: {error}. Nothing was left there; about 500 MB of room "
-            "are needed on the way."
+            f"the base model could not be written below {parent}: {error}. Nothing was left there; "
+            "about 500 MB of room are needed on the way."
         ) from error
     finally:
         shutil.rmtree(work, ignore_errors=True)
