@@ -17,6 +17,7 @@
     │   └── CacheUnwritable               the cache directory refuses writes
     ├── EngineError (RuntimeError)        a member could not be heard
     │   ├── SeatDeadline (TimeoutError)   the seat's time ran out
+    │   ├── EngineBusy                    more is in hand than the engine takes on
     │   └── EngineLost (ConnectionError)  the engine stopped answering
     ├── LedgerError (RuntimeError)        the database
     │   ├── LedgerLocked (TimeoutError)   another process holds it
@@ -91,6 +92,10 @@ class EngineError(ConsiliumError, RuntimeError):
 
 class SeatDeadline(EngineError, TimeoutError):
     """A seat whose deadline passed before its statement was finished."""
+
+
+class EngineBusy(EngineError):
+    """An engine that has as much in hand as it takes on."""
 
 
 class EngineLost(EngineError, ConnectionError):

@@ -2,10 +2,11 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
+from functools import partial
 from types import TracebackType
 from typing import Self, TypeVar
 
-from consilium.engines.embedded.model import BARE, AdaptedModel
+from consilium.engines.embedded.model import Model, Scored
 from consilium.engines.embedded.row import Piece, Row
 from consilium.engines.embedded.tokens import Tokens
 from consilium.engines.embedded.worker import Job, Worker
@@ -14,14 +15,17 @@ from consilium.errors import BadMessage, EngineLost, SeatDeadline
 from consilium.members.base import Base
 from consilium.members.catalogue import Catalogue
 
+SCORED_AT_ONCE = 16
+"""Continuations that are scored between two steps of those that speak."""
+
 Result = TypeVar("Result")
 
 
 class EmbeddedEngine:
-    """Serves the members of a catalogue with transformers and PEFT.
+    """Serves the members of a catalogue, all adapters in one batch.
 
-    All rows that wait at one time, of one turn or of many, are spoken in one mixed-adapter batch, in a thread of its
-    own. See `consilium.engines.protocol.Engine` for what each method promises.
+    Rows of one turn or of many join and leave the batch from token to token, in a thread of its own. See
+    `consilium.engines.protocol.Engine` for what each method promises.
     """
 
     def __init__(self, base: Base, catalogue: Catalogue) -> None:
@@ -53,7 +57,7 @@ class EmbeddedEngine:
         """Load the named members' adapters."""
         wanted = self._catalogue.pick(members)
 
-        def load(model: AdaptedModel) -> None:
+        def load(model: Model) -> None:
             for member in wanted:
                 model.load(member)
 
@@ -65,13 +69,13 @@ class EmbeddedEngine:
 
     async def generate(self, prompt: Prompt) -> AsyncIterator[Delta | Spoken]:
         """Yield the statement piece by piece, and last the finished statement."""
-        self._catalogue.get(prompt.member)
+        member = self._catalogue.get(prompt.member)
         loop = asyncio.get_running_loop()
         ends_at = None if prompt.deadline_s is None else loop.time() + prompt.deadline_s
         ids = await asyncio.to_thread(self._tokens.prompt, prompt.messages)
         self._check_fits(len(ids), prompt.sampling.max_tokens)
         pieces: asyncio.Queue[Piece] = asyncio.Queue()
-        row = Row(prompt, ids, lambda piece: loop.call_soon_threadsafe(pieces.put_nowait, piece))
+        row = Row(prompt, member.content_name, ids, lambda piece: loop.call_soon_threadsafe(pieces.put_nowait, piece))
         self._worker.submit(row)
         self._rows.add(row)
         try:
@@ -95,27 +99,26 @@ class EmbeddedEngine:
             self._rows.discard(row)
 
     async def likelihood(self, continuations: Sequence[Continuation]) -> tuple[Likelihood, ...]:
-        """Return each continuation's likelihood, all in one batch."""
+        """Return each continuation's likelihood; rows that speak meanwhile go on between them."""
         if not continuations:
             return ()
         members = [self._catalogue.get(asked.member) for asked in continuations]
-        prompts, replies = await asyncio.to_thread(self._encode, continuations)
-        for prompt, reply in zip(prompts, replies, strict=True):
+        encoded = await asyncio.to_thread(self._encode, continuations)
+        for prompt, reply in encoded:
             self._check_fits(len(prompt), len(reply))
+        scored = [
+            Scored(member=member, prompt=prompt, reply=reply)
+            for member, (prompt, reply) in zip(members, encoded, strict=True)
+        ]
+        pieces = [scored[at : at + SCORED_AT_ONCE] for at in range(0, len(scored), SCORED_AT_ONCE)]
+        found = await asyncio.gather(*(self._run(partial(Model.likelihoods, asked=piece)) for piece in pieces))
+        return tuple(likelihood for piece in found for likelihood in piece)
 
-        def score(model: AdaptedModel) -> tuple[Likelihood, ...]:
-            for member in members:
-                model.load(member)
-            adapters = [BARE if member.adapter is None else member.content_name for member in members]
-            return model.likelihoods(prompts, replies, adapters)
-
-        return await self._run(score)
-
-    def _encode(self, continuations: Sequence[Continuation]) -> tuple[list[list[int]], list[list[int]]]:
-        return (
-            [self._tokens.prompt(asked.messages) for asked in continuations],
-            [self._tokens.reply(asked.text) for asked in continuations],
-        )
+    def _encode(self, continuations: Sequence[Continuation]) -> list[tuple[tuple[int, ...], tuple[int, ...]]]:
+        return [
+            (tuple(self._tokens.prompt(asked.messages)), tuple(self._tokens.reply(asked.text)))
+            for asked in continuations
+        ]
 
     def _check_fits(self, prompt: int, statement: int) -> None:
         if prompt + statement > self._base.context_tokens:
@@ -124,7 +127,7 @@ class EmbeddedEngine:
                 f"{self._base.name!r} holds {self._base.context_tokens:,}. Shorten the message."
             )
 
-    async def _run(self, task: Callable[[AdaptedModel], Result]) -> Result:
+    async def _run(self, task: Callable[[Model], Result]) -> Result:
         job = Job(task)
         self._worker.submit(job)
         return await asyncio.wrap_future(job.result)

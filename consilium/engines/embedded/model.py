@@ -1,14 +1,19 @@
-"""The base model with its adapters in this process: transformers and PEFT, float32, one mixed batch at a time.
+"""The base model with its adapters in this process, in float32: what speaks, and what finds a text likely.
 
-Nothing here is safe to call from two threads: PEFT hooks every layer for the length of a mixed batch. The worker calls.
+Nothing here is safe to call from two threads. The worker calls.
 """
 
-import logging
-import warnings
-from collections.abc import Sequence
+from collections import OrderedDict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 from consilium.engines.embedded.batch import Batch
+from consilium.engines.embedded.decoder import Decoder
+from consilium.engines.embedded.deltas import GROUPS, BoundDeltas, Delta
+from consilium.engines.embedded.keys_values import KeysValues
+from consilium.engines.embedded.prefixes import Prefixes
 from consilium.engines.embedded.row import Row
 from consilium.engines.protocol import Likelihood
 from consilium.errors import AdapterRefused
@@ -18,19 +23,25 @@ from consilium.members.catalogue import Member
 
 if TYPE_CHECKING:
     import torch
-    from tokenizers import Tokenizer
 
-BARE = "__base__"
-"""PEFT's name for a row without an adapter."""
+MAX_RESIDENT = 64
+"""Adapters whose matrices are kept in memory; of more, those that were not needed for longest are read again."""
 
 _PREFIX = "base_model.model."
 """What PEFT puts before the base's own module names in a file of weights."""
 
-logger = logging.getLogger(__name__)
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scored:
+    """A reply to be scored, in token ids."""
+
+    member: Member
+    prompt: tuple[int, ...]
+    reply: tuple[int, ...]
 
 
-class AdaptedModel:
-    """A base model, and adapters that were added to it by the content names of their members."""
+class Model:
+    """A base model, the adapters that its members need, and the batch they speak in."""
 
     def __init__(self, base: Base) -> None:
         import torch
@@ -38,41 +49,76 @@ class AdaptedModel:
         from transformers.utils import logging as transformers_logging
 
         transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+        plain: Any = AutoModelForCausalLM.from_pretrained(base.path, dtype=torch.float32)
+        ends = plain.generation_config.eos_token_id
         self._base = base
-        self._plain: Any = AutoModelForCausalLM.from_pretrained(base.path, dtype=torch.float32)
-        self._adapted: Any = None  # a PeftModel, from the first adapter on; PEFT cannot wrap a model without one
-        self._serving: Any = self._plain
-        self._loaded: set[str] = set()
-        ends = self._plain.generation_config.eos_token_id
         self._end_ids = frozenset([ends] if isinstance(ends, int) else ends)
+        self._paths = {
+            name: [path for path, _ in plain.named_modules() if path.endswith(f".{name}")]
+            for group in GROUPS
+            for name in group
+        }
+        with torch.inference_mode():
+            self._decoder = Decoder(plain)
+        self._prefixes = Prefixes()
+        self._resident: OrderedDict[str, Delta] = OrderedDict()
+        self._batch = self._new_batch()
 
-    def load(self, member: Member) -> None:
-        """Add the member's adapter, if it has one and it is not there yet.
+    def _new_batch(self) -> Batch:
+        return Batch(self._decoder, self._end_ids, self._prefixes)
+
+    @property
+    def rows(self) -> list[Row]:
+        """The rows in hand, those that still wait for room included."""
+        return self._batch.rows
+
+    def add(self, row: Row, member: Member) -> None:
+        """Take a row in hand. Raises as `load`."""
+        self._batch.add(row, self.load(member))
+
+    def step(self) -> None:
+        """Go on by one token a row; a step that breaks leaves no row in hand."""
+        import torch
+
+        try:
+            with torch.inference_mode():
+                self._batch.step()
+        except BaseException:
+            self._batch = self._new_batch()
+            raise
+
+    def load(self, member: Member) -> Delta | None:
+        """Return the member's adapter, read into memory if it is not there yet; None for the bare base.
 
         Raises:
             AdapterRefused: it was trained on another base, does not fit it, or holds weights that are not finite.
         """
         adapter, name = member.adapter, member.content_name
-        if adapter is None or name in self._loaded:
-            return
-        if adapter.pin.base != self._base.name:
-            raise AdapterRefused(
-                f"{member.name!r} was trained on base {adapter.pin.base!r}, this engine serves {self._base.name!r}. "
-                "Train the member on this base, or open the council with the other one."
-            )
-        tensors = _read_tensors(adapter)
-        self._check_fits(adapter, tensors)
-        self._add(adapter, name, tensors)
-        self._loaded.add(name)
+        if adapter is None:
+            return None
+        if name not in self._resident:
+            if adapter.pin.base != self._base.name:
+                raise AdapterRefused(
+                    f"{member.name!r} was trained on base {adapter.pin.base!r}, this engine serves "
+                    f"{self._base.name!r}. Train the member on this base, or open the council with the other one."
+                )
+            tensors = _read_tensors(adapter)
+            self._check_fits(adapter, tensors)
+            self._resident[name] = self._delta(adapter, tensors)
+            if len(self._resident) > MAX_RESIDENT:
+                self._resident.popitem(last=False)
+        self._resident.move_to_end(name)
+        return self._resident[name]
 
     def _check_fits(self, adapter: Adapter, tensors: "dict[str, torch.Tensor]") -> None:
-        """Compare the adapter's matrices with the base's modules, both ways and by shape, before any change."""
-        settings = adapter.settings
+        """Compare the adapter's matrices with the base's projections, both ways and by shape."""
+        rank = adapter.settings.r
         wanted: dict[str, tuple[int, int]] = {}
-        for path, module in self._plain.named_modules():
-            if path.rpartition(".")[2] in settings.target_modules and hasattr(module, "in_features"):
-                wanted[f"{_PREFIX}{path}.lora_A.weight"] = (settings.r, module.in_features)
-                wanted[f"{_PREFIX}{path}.lora_B.weight"] = (module.out_features, settings.r)
+        for name in adapter.settings.target_modules:
+            inputs, outputs = self._decoder.sizes[name]
+            for path in self._paths[name]:
+                wanted[f"{_PREFIX}{path}.lora_A.weight"] = (rank, inputs)
+                wanted[f"{_PREFIX}{path}.lora_B.weight"] = (outputs, rank)
         found = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
         if odd := sorted(name for name in wanted.keys() | found.keys() if wanted.get(name) != found.get(name)):
             raise AdapterRefused(
@@ -80,73 +126,55 @@ class AdaptedModel:
                 f"{found.get(odd[0])}, the base wants {wanted.get(odd[0])}. Train the member on this base."
             )
 
-    def _add(self, adapter: Adapter, name: str, tensors: "dict[str, torch.Tensor]") -> None:
-        from peft import LoraConfig, get_peft_model, set_peft_model_state_dict
+    def _delta(self, adapter: Adapter, tensors: "dict[str, torch.Tensor]") -> Delta:
+        import torch
 
         settings = adapter.settings
-        config = LoraConfig(
-            r=settings.r,
-            lora_alpha=settings.lora_alpha,
-            use_rslora=settings.use_rslora,
-            target_modules=list(settings.target_modules),
-            task_type="CAUSAL_LM",
-            inference_mode=True,
-        )
-        # PEFT 0.21 still asks transformers 5.23 for a property by its old name; nobody else's warnings are touched.
-        warnings.filterwarnings("ignore", message="`is_gradient_checkpointing` is deprecated", category=FutureWarning)
-        if self._adapted is None:
-            # PEFT adds its layers in place: from here on even bare rows must go through it, by name.
-            self._adapted = self._serving = get_peft_model(self._plain, config, adapter_name=name).eval()
-        else:
-            self._adapted.add_adapter(name, config)
-        set_peft_model_state_dict(self._adapted, tensors, adapter_name=name)
 
-    def generate(self, rows: Sequence[Row], adapters: Sequence[str], tokenizer: "Tokenizer") -> None:
-        """Speak all rows to their ends in one batch; ``adapters`` names one content name, or `BARE`, for each."""
-        import torch
-        from transformers import LogitsProcessorList, StoppingCriteriaList
+        def stacked(side: str) -> dict[str, torch.Tensor]:
+            return {
+                name: torch.stack([tensors[f"{_PREFIX}{path}.lora_{side}.weight"] for path in self._paths[name]])
+                for name in settings.target_modules
+            }
 
-        for row in rows:
-            row.bind(tokenizer)
-        batch = Batch(rows, self._end_ids)
-        ids, mask = _left_padded([row.token_ids for row in rows])
-        with torch.inference_mode():
-            self._serving.generate(
-                input_ids=ids,
-                attention_mask=mask,
-                do_sample=False,
-                max_new_tokens=max(row.prompt.sampling.max_tokens for row in rows),
-                logits_processor=LogitsProcessorList([batch.draw]),
-                stopping_criteria=StoppingCriteriaList([batch.stop]),
-                **self._mixed(adapters),
-            )
+        scale = settings.lora_alpha / (settings.r**0.5 if settings.use_rslora else settings.r)
+        return Delta(rank=settings.r, scale=scale, a=stacked("A"), b=stacked("B"))
 
-    def likelihoods(
-        self, prompts: Sequence[list[int]], continuations: Sequence[list[int]], adapters: Sequence[str]
-    ) -> tuple[Likelihood, ...]:
-        """Return the likelihood of each continuation after its prompt, in one forward pass; all are token ids."""
+    def likelihoods(self, asked: Sequence[Scored]) -> tuple[Likelihood, ...]:
+        """Return the likelihood of each reply after its prompt; one that several in succession share is read once."""
         import torch
 
-        ids, mask = _left_padded([[*p, *c] for p, c in zip(prompts, continuations, strict=True)])
-        longest = max(map(len, continuations))
-        positions = (mask.cumsum(-1) - 1).clamp(min=0)
+        found: list[Likelihood] = []
+        deltas = BoundDeltas(self._decoder.layers_count, self._decoder.sizes)
         with torch.inference_mode():
-            # Left padding puts all ends in one column, so that one slice of logits serves every row.
-            logits = self._serving(
-                input_ids=ids,
-                attention_mask=mask,
-                position_ids=positions,
-                logits_to_keep=longest + 1,
-                **self._mixed(adapters),
-            ).logits[:, :-1]
-            chosen = logits.log_softmax(-1).gather(-1, ids[:, -longest:, None])[..., 0]
-        return tuple(
-            Likelihood(log_probability=float(row[longest - len(c) :].sum()), tokens=len(c))
-            for row, c in zip(chosen, continuations, strict=True)
-        )
+            for member, of_member in groupby(asked, key=lambda scored: scored.member):
+                deltas.bind(0, self.load(member))
+                for prompt, replies in groupby(of_member, key=lambda scored: scored.prompt):
+                    found.extend(self._scores(prompt, [scored.reply for scored in replies], deltas))
+        return tuple(found)
 
-    def _mixed(self, adapters: Sequence[str]) -> dict[str, object]:
-        return {} if self._adapted is None else {"adapter_names": list(adapters)}
+    def _scores(
+        self, prompt: tuple[int, ...], replies: Sequence[tuple[int, ...]], deltas: BoundDeltas
+    ) -> Iterable[Likelihood]:
+        import torch
+
+        kv = KeysValues(self._decoder.layers_count, self._decoder.kv_heads, self._decoder.head_size)
+        kv.reserve(1, len(prompt) + max(map(len, replies)))
+        shared = len(prompt) - 1 if len(replies) > 1 else 0
+
+        def read(ids: Sequence[int], start: int, last: int) -> torch.Tensor:
+            positions = torch.arange(start, start + len(ids))[None]
+            rows = slice(0, 1)
+            return self._decoder.forward(
+                torch.tensor([ids]), positions, kv.window(rows, positions), deltas.window(rows), last=last
+            )[0]
+
+        if shared:
+            read(prompt[:shared], 0, 1)
+        for reply in replies:
+            logits = read([*prompt[shared:], *reply[:-1]], shared, len(reply))
+            chosen = logits.log_softmax(-1).gather(-1, torch.tensor(reply)[:, None])
+            yield Likelihood(log_probability=float(chosen.sum()), tokens=len(reply))
 
 
 def _read_tensors(adapter: Adapter) -> "dict[str, torch.Tensor]":
@@ -161,13 +189,3 @@ def _read_tensors(adapter: Adapter) -> "dict[str, torch.Tensor]":
                 "Train the member again, with a smaller learning rate."
             )
     return tensors
-
-
-def _left_padded(sequences: Sequence[list[int]]) -> "tuple[torch.Tensor, torch.Tensor]":
-    """Return ids and mask, both [rows, longest]; what is padded is masked, so that any id will do for it."""
-    import torch
-
-    longest = max(map(len, sequences))
-    ids = torch.tensor([[0] * (longest - len(s)) + s for s in sequences])
-    mask = torch.tensor([[0] * (longest - len(s)) + [1] * len(s) for s in sequences])
-    return ids, mask

@@ -21,12 +21,16 @@ class Row:
     The event loop makes it and may set ``cancelled``; all else is done by the worker's thread.
     """
 
-    def __init__(self, prompt: Prompt, token_ids: list[int], emit: Callable[[Piece], object]) -> None:
+    def __init__(self, prompt: Prompt, adapter: str, token_ids: list[int], emit: Callable[[Piece], object]) -> None:
         self.prompt = prompt
+        self.adapter = adapter
+        """Content name of the member."""
         self.token_ids = token_ids
         """The rendered prompt."""
         self.drawn: list[int] = []
         """The statement so far, its end token not included."""
+        self.known = 0
+        """Tokens of prompt and statement whose keys and values are in the row's slot."""
         self.cancelled = False
         self.done = False
         self._emit = emit
@@ -34,6 +38,16 @@ class Row:
         self._first_token_ms = 0.0
         self._said: list[str] = []
         self._stops = StopScanner(prompt.sampling.stop)
+
+    @property
+    def over(self) -> bool:
+        """Whether nobody waits for its tokens any longer."""
+        return self.done or self.cancelled
+
+    @property
+    def most_tokens(self) -> int:
+        """Tokens of the prompt and of the longest statement it may get."""
+        return len(self.token_ids) + self.prompt.sampling.max_tokens
 
     def bind(self, tokenizer: "Tokenizer") -> None:
         """Get ready to decode and to draw."""

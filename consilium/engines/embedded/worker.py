@@ -1,29 +1,26 @@
 """The thread that owns the model, and the queue in front of it.
 
-Rows that wait at the same time are spoken in one batch, whichever turn they belong to. After the first row the worker
-listens a moment longer, because the seats of one turn arrive one by one.
+Between two steps of the model it takes in what has arrived: rows join those that are speaking, whichever turn they
+belong to, and jobs are done.
 """
 
 import logging
 import queue
 import threading
-import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
-from consilium.engines.embedded.model import BARE, AdaptedModel
+from consilium.engines.embedded.model import Model
 from consilium.engines.embedded.row import Row
 from consilium.engines.embedded.tokens import Tokens
-from consilium.errors import ConsiliumError, EngineLost
+from consilium.errors import ConsiliumError, EngineBusy, EngineLost
 from consilium.members.base import Base
 from consilium.members.catalogue import Catalogue
 
-GATHER_S = 0.01
-"""A batch starts once no row has come for this long; a step of the model takes several times as long."""
-MAX_ROWS = 32
-"""Rows in one batch; more wait for the next."""
+MAX_IN_HAND = 1_024
+"""Rows and jobs that may be in hand at one time; more are refused, so that nobody waits without an end in sight."""
 
 Result = TypeVar("Result")
 logger = logging.getLogger(__name__)
@@ -31,12 +28,12 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Job(Generic[Result]):
-    """Something to be done with the model between two batches."""
+    """Something to be done with the model between two steps."""
 
-    task: Callable[[AdaptedModel], Result]
+    task: Callable[[Model], Result]
     result: "Future[Result]" = field(default_factory=Future)
 
-    def run(self, model: Callable[[], AdaptedModel]) -> None:
+    def run(self, model: Callable[[], Model]) -> None:
         """Do it; what it raises goes to whoever waits for the result."""
         if self.result.set_running_or_notify_cancel():
             try:
@@ -46,14 +43,15 @@ class Job(Generic[Result]):
 
 
 class Worker:
-    """Runs batches and jobs, one at a time, in a thread of its own."""
+    """Runs steps and jobs, one at a time, in a thread of its own."""
 
     def __init__(self, base: Base, catalogue: Catalogue, tokens: Tokens) -> None:
         self._base = base
         self._catalogue = catalogue
         self._tokens = tokens
-        self._model: AdaptedModel | None = None
+        self._model: Model | None = None
         self._inbox: queue.Queue[Row | Job[Any] | None] = queue.Queue()
+        self._in_hand = 0  # rows that the model has; written by the thread alone
         self._closed = threading.Event()
         self._gate = threading.Lock()  # nothing may be queued behind the end, where nobody would ever look
         self._thread: threading.Thread | None = None
@@ -74,83 +72,83 @@ class Worker:
             self._thread = None
 
     def submit(self, item: "Row | Job[Result]") -> None:
-        """Queue a row or a job. Raises `EngineLost` where the worker was stopped or never started."""
+        """Queue a row or a job.
+
+        Raises:
+            EngineLost: the worker was stopped or never started.
+            EngineBusy: too much is in hand already.
+        """
         with self._gate:
             if self._closed.is_set() or self._thread is None:
                 raise EngineLost("the embedded engine is not running. Use it inside `async with engine:`.")
+            if self._inbox.qsize() + self._in_hand >= MAX_IN_HAND:
+                raise EngineBusy(
+                    f"the embedded engine has {MAX_IN_HAND:,} requests in hand. Ask again when some are done."
+                )
             self._inbox.put(item)
 
     def _run(self) -> None:
         Job(lambda _model: None).run(self._loaded)  # a base that does not load tells whoever asks next
-        while not self._closed.is_set() and (item := self._inbox.get()) is not None:
-            if isinstance(item, Job):
-                item.run(self._loaded)
-            else:
-                rows, job = self._gather(item)
-                self._speak(rows)
-                if job is not None:
-                    job.run(self._loaded)
+        while self._take_in():
+            self._step()
         self._abandon()
 
-    def _loaded(self) -> AdaptedModel:
+    def _loaded(self) -> Model:
         if self._model is None:
-            self._model = AdaptedModel(self._base)
+            self._model = Model(self._base)
         return self._model
 
-    def _gather(self, first: Row) -> tuple[list[Row], Job[Any] | None]:
-        """Return the rows of the next batch, and a job if one came in between."""
-        rows = [first]
-        while len(rows) < MAX_ROWS:
+    def _take_in(self) -> bool:
+        """Take in what has arrived; wait where nothing is in hand. False once the worker was stopped."""
+        while not self._closed.is_set():
             try:
-                item = self._inbox.get(timeout=GATHER_S)
+                item = self._inbox.get(block=self._in_hand == 0)
             except queue.Empty:
-                break
-            if not isinstance(item, Row):
-                if item is None:
-                    self._inbox.put(None)
-                return rows, item
-            rows.append(item)
-        return rows, None
+                return True
+            if isinstance(item, Job):
+                item.run(self._loaded)
+            elif item is not None:
+                self._seat(item)
+        return False
 
-    def _speak(self, rows: list[Row]) -> None:
-        ready: list[Row] = []
-        adapters: list[str] = []
-        started = time.perf_counter()
+    def _seat(self, row: Row) -> None:
+        """Hand a row to the model, or tell it why not."""
         try:
+            row.bind(self._tokens.backend)
             model = self._loaded()
-            for row in rows:
-                if not row.cancelled and (name := self._adapter(row, model)) is not None:
-                    ready.append(row)
-                    adapters.append(name)
-            if ready:
-                model.generate(ready, adapters, self._tokens.backend)
-        except Exception as error:
-            logger.exception("a batch of %d rows broke", len(ready))
-            _fail_all(rows, f"the batch broke: {error!r}. The engine goes on; ask again")
-        logger.debug("%d rows in %.3f s", len(ready), time.perf_counter() - started)
-
-    def _adapter(self, row: Row, model: AdaptedModel) -> str | None:
-        """Return the adapter for the row, loaded; None where it may not be, and the row was told."""
-        member = self._catalogue.get(row.prompt.member)
-        try:
-            model.load(member)
+            model.add(row, self._catalogue.get(row.prompt.member))
+            self._in_hand = len(model.rows)
         except ConsiliumError as error:
             row.fail(error)
-            return None
-        return BARE if member.adapter is None else member.content_name
+        except Exception as error:
+            logger.exception("a row could not be taken in hand")
+            _fail([row], f"it could not be taken in hand: {error!r}")
+
+    def _step(self) -> None:
+        model = self._loaded()
+        rows = model.rows
+        try:
+            model.step()
+        except Exception as error:
+            logger.exception("a step with %d rows in hand broke", len(rows))
+            _fail(rows, f"a step broke: {error!r}. The engine goes on; ask again")
+        self._in_hand = len(model.rows)
 
     def _abandon(self) -> None:
+        if self._model is not None:
+            _fail(self._model.rows, "the engine was closed")
+            self._model.step()  # a row that has ended leaves; the next start finds none
         while True:
             try:
                 item = self._inbox.get_nowait()
             except queue.Empty:
                 return
             if isinstance(item, Row):
-                _fail_all([item], "the engine was closed")
+                _fail([item], "the engine was closed")
             elif item is not None and item.result.set_running_or_notify_cancel():
                 item.result.set_exception(EngineLost("the engine was closed."))
 
 
-def _fail_all(rows: list[Row], reason: str) -> None:
+def _fail(rows: list[Row], reason: str) -> None:
     for row in rows:
         row.fail(EngineLost(f"{row.prompt.member!r} was not heard: {reason}."))

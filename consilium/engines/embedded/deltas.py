@@ -1,0 +1,121 @@
+"""Many adapters in one batch: their matrices side by side, so that a layer adds two batched products for all rows.
+
+An adapter passes through three places: its file's bytes, checked, in the catalogue; its matrices in memory, in the
+file's own precision (`Delta`); and, while a row of its member runs, that row's slice of the batch in float32
+(`BoundDeltas`). Coming and going touches no other row.
+
+The equation is LoRA's (Hu et al., arXiv 2106.09685): ``y = W x + scale B A x``.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import torch
+
+GROUPS = (("q_proj", "k_proj", "v_proj"), ("o_proj",), ("gate_proj", "up_proj"), ("down_proj",))
+"""Projections by the input they share, in the order in which a layer applies them."""
+
+Sizes = Mapping[str, tuple[int, int]]
+"""Inputs and outputs of each projection, by its name."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Delta:
+    """An adapter's matrices, those of one projection in one tensor over all layers."""
+
+    rank: int
+    scale: float
+    a: "Mapping[str, torch.Tensor]"
+    """By projection, [layers, rank, inputs]."""
+    b: "Mapping[str, torch.Tensor]"
+    """By projection, [layers, outputs, rank]."""
+
+
+class BoundDeltas:
+    """The adapters of a batch's rows, by slot. A slot without one holds zeros: the bare base.
+
+    Projections of one group are one product here as well: their A stand side by side, their B on a diagonal.
+    """
+
+    def __init__(self, layers: int, sizes: Sizes) -> None:
+        self._layers = layers
+        self._sizes = sizes
+        self._rank = 0
+        self._bound: list[Delta | None] = []
+        self._a: list[torch.Tensor] = []
+        self._b: list[torch.Tensor] = []
+        self._windows: dict[tuple[int, int], DeltaWindow] = {}
+
+    def bind(self, slot: int, delta: Delta | None) -> None:
+        """Put an adapter into a slot; None empties it. There is room for as many slots and ranks as were asked for."""
+        self._windows.clear()
+        self._reserve(slot + 1, delta.rank if delta else 0)
+        self._fill(slot, delta)
+
+    def move(self, source: int, target: int) -> None:
+        """Copy what is bound to one slot into another."""
+        self._windows.clear()
+        if self._bound[source] is not self._bound[target]:
+            self._bound[target] = self._bound[source]
+            for matrix in (*self._a, *self._b):
+                matrix[:, target] = matrix[:, source]
+
+    def window(self, slots: slice) -> "DeltaWindow | None":
+        """Return the adapters of consecutive slots; None where none of them has one."""
+        if not any(self._bound[slots]):
+            return None
+        key = (slots.start, slots.stop)
+        if key not in self._windows:
+            self._windows[key] = DeltaWindow([a[:, slots] for a in self._a], [b[:, slots] for b in self._b])
+        return self._windows[key]
+
+    def _reserve(self, slots: int, rank: int) -> None:
+        """Make room for more slots, twice as many as there were, or for a higher rank; what is bound is bound anew."""
+        import torch
+
+        if slots <= len(self._bound) and rank <= self._rank:
+            return
+        bound, self._rank = self._bound, max(rank, self._rank)
+        slots = max(slots, 2 * len(bound)) if slots > len(bound) else len(bound)
+        self._bound = [None] * slots
+        inputs = [self._sizes[group[0]][0] for group in GROUPS]
+        outputs = [sum(self._sizes[name][1] for name in group) for group in GROUPS]
+        ranks = [self._rank * len(group) for group in GROUPS]
+        self._a = [torch.zeros(self._layers, slots, i, r) for i, r in zip(inputs, ranks, strict=True)]
+        self._b = [torch.zeros(self._layers, slots, r, o) for r, o in zip(ranks, outputs, strict=True)]
+        for slot, delta in enumerate(bound):
+            self._fill(slot, delta)
+
+    def _fill(self, slot: int, delta: Delta | None) -> None:
+        if self._bound[slot] is delta:
+            return
+        for matrix in (*self._a, *self._b):
+            matrix[:, slot] = 0.0
+        self._bound[slot] = delta
+        if delta is None:
+            return
+        for group, a, b in zip(GROUPS, self._a, self._b, strict=True):
+            output = 0
+            for place, name in enumerate(group):
+                ranks = slice(place * self._rank, place * self._rank + delta.rank)
+                outputs = slice(output, output := output + self._sizes[name][1])
+                if name in delta.a:
+                    a[:, slot, :, ranks] = delta.a[name].transpose(1, 2)
+                    b[:, slot, ranks, outputs] = delta.b[name].transpose(1, 2).float() * delta.scale
+
+
+class DeltaWindow:
+    """The adapters of some rows, as one pass of the decoder adds them."""
+
+    def __init__(self, a: "Sequence[torch.Tensor]", b: "Sequence[torch.Tensor]") -> None:
+        # Views of all layers are taken at once: taking one costs as much as the product it is for.
+        self._pairs = [list(zip(a_of.unbind(), b_of.unbind(), strict=True)) for a_of, b_of in zip(a, b, strict=True)]
+
+    def add(self, y: "torch.Tensor", x: "torch.Tensor", group: int, layer: int) -> "torch.Tensor":
+        """Add to ``y`` ([rows, tokens, outputs]) what the adapters make of ``x`` ([rows, tokens, inputs])."""
+        import torch
+
+        a, b = self._pairs[group][layer]
+        return y.baddbmm_(torch.bmm(x, a), b)
