@@ -20,6 +20,7 @@ KIN: dict[str, tuple[type[Exception], ...]] = {
     "BaseUnavailable": (OSError,),
     "CacheUnwritable": (OSError,),
     "SeatDeadline": (RuntimeError, TimeoutError),
+    "EngineBusy": (RuntimeError,),
     "EngineLost": (RuntimeError, ConnectionError),
     "LedgerLocked": (RuntimeError, TimeoutError),
     "LedgerReadOnly": (RuntimeError, PermissionError),

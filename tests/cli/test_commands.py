@@ -10,6 +10,7 @@ from consilium.ledger.sql import SqlLedger
 from consilium.settings import data_folder
 from consilium.testing.ledger import whole_turn
 from tests.cli.conftest import Run
+from tests.support.council import real_base
 
 
 @pytest.fixture
@@ -127,6 +128,7 @@ def test_no_network_on_the_first_run_is_said_plainly(run: Run, tmp_path: Path) -
 
 @pytest.mark.model
 def test_doctor_finds_what_is_wrong(run: Run, tmp_path: Path) -> None:
+    real_base()  # provisioned, whichever test runs first
     checks = {check["name"]: check for check in json.loads(run("doctor", "--json", "--no-model").stdout)["checks"]}
     assert checks["base model"]["state"] == "ok"
     assert checks["catalogue"]["finding"].startswith("3 members, 2 adapters")
