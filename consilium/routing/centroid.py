@@ -3,12 +3,14 @@
 import asyncio
 import hashlib
 import threading
+from functools import partial
 from typing import TYPE_CHECKING
 
 from consilium.members.base import Base
 from consilium.members.catalogue import Catalogue
 from consilium.routing.embedding import TokenEmbedding
 from consilium.routing.protocol import Decision, Request, certain, shares
+from consilium.threads import in_passing
 
 if TYPE_CHECKING:
     import torch
@@ -43,7 +45,7 @@ class CentroidRouter:
 
     async def route(self, request: Request) -> Decision:
         """Seat the likeliest members, or the bare base where nobody fits."""
-        return await asyncio.to_thread(self._route, request)
+        return await asyncio.to_thread(in_passing, partial(self._route, request))
 
     def _route(self, request: Request) -> Decision:
         with self._lock:
