@@ -2,6 +2,7 @@
 
 from collections import deque
 from collections.abc import Sequence
+from itertools import pairwise, takewhile
 from typing import TYPE_CHECKING
 
 from consilium.engines.embedded.deltas import BoundDeltas, Delta
@@ -20,29 +21,32 @@ MAX_ROWS = 32
 MAX_ROOM = 40_960
 """Rows times the tokens of the longest, for which keys and values have room: 46 kB a token with the built-in base. A
 row that is alone may be longer."""
-READ_TOKENS = 128
+KEPT_ROOM = 8_192
+"""Room of this size is kept for the next rows: taking memory from the system costs more than many a token."""
+READ_TOKENS = 256
 """Tokens of prompts that are read in one pass, and about as many between two steps, so that a long prompt does not
 silence the others. Longer passes are no faster by the token."""
+READ_ROWS = 8
+"""Prompts that are read side by side; more wait, so that the first do not wait for the last."""
 
 
 class Batch:
-    """Rows in slots: first those that speak, and behind them at most one whose prompt is still being read."""
+    """Rows in slots: first those that speak, and behind them those whose prompts are still being read."""
 
     def __init__(self, decoder: "Decoder", end_ids: frozenset[int], prefixes: Prefixes) -> None:
         self._decoder = decoder
         self._end_ids = end_ids
         self._prefixes = prefixes
-        self._kv = self._room()
+        self._kv = self._new_room()
         self._deltas = BoundDeltas(decoder.layers_count, decoder.sizes)
         self._waiting: deque[tuple[Row, Delta | None]] = deque()
         self._speaking: list[Row] = []
-        self._reading: Row | None = None
+        self._reading: list[Row] = []
 
     @property
     def rows(self) -> list[Row]:
         """All rows in hand."""
-        reading = [] if self._reading is None else [self._reading]
-        return [*self._speaking, *reading, *(row for row, _ in self._waiting)]
+        return [*self._speaking, *self._reading, *(row for row, _ in self._waiting)]
 
     def add(self, row: Row, delta: Delta | None) -> None:
         """Let a row join as soon as there is room; ``delta`` is its member's adapter."""
@@ -51,51 +55,66 @@ class Batch:
     def step(self) -> None:
         """Read on in the prompts, then let every row that has been read speak a token."""
         self._leave()
+        self._join()
         budget = READ_TOKENS
-        while budget > 0 and (row := self._reading or self._join()) is not None:
-            budget -= self._read(row)
+        while budget > 0 and self._reading:
+            budget -= self._read()
         self._leave()
         if self._speaking:
             self._speak()
 
-    def _join(self) -> Row | None:
-        """Seat the row that has waited longest; None where nobody waits, or there is no room yet."""
-        while self._waiting and self._waiting[0][0].over:
+    def _join(self) -> None:
+        """Seat those who have waited longest, as far as there is room, in slots behind the others."""
+        joining: list[tuple[Row, Delta | None]] = []
+        while self._waiting and len(self._reading) + len(joining) < READ_ROWS:
+            row, delta = self._waiting[0]
+            if not row.over:
+                if not self._has_room(row, joining):
+                    break
+                joining.append((row, delta))
             self._waiting.popleft()
-        if not self._waiting or not self._has_room(self._waiting[0][0]):
-            return None
-        row, delta = self._waiting.popleft()
-        slot = len(self._speaking)
-        if slot == 0:
-            self._kv = self._room()  # gives back what longer rows, or more of them, took up
-        self._kv.reserve(slot + 1, row.most_tokens)
-        self._deltas.bind(slot, delta)
-        row.known, prefix = self._prefixes.find(row.adapter, row.token_ids)
-        if prefix is not None:
-            self._kv.write(slot, prefix, row.known)
-        self._reading = row
-        return row
+        if not joining:
+            return
+        first = len(self._speaking) + len(self._reading)
+        if first == 0 and self._kv.room > KEPT_ROOM:
+            self._kv = self._new_room()
+        self._kv.reserve(first + len(joining), max(row.most_tokens for row, _ in joining))
+        prefixes = {}
+        for row, _ in joining:
+            row.known, prefixes[row] = self._prefixes.find(row.adapter, row.token_ids)
+        joining.sort(key=lambda pair: pair[0].unread)  # those that are read first get the slots behind the speakers
+        for slot, (row, delta) in enumerate(joining, first):
+            self._deltas.bind(slot, delta)
+            if (prefix := prefixes[row]) is not None:
+                self._kv.write(slot, prefix, row.known)
+            self._reading.append(row)
 
-    def _room(self) -> KeysValues:
+    def _new_room(self) -> KeysValues:
         return KeysValues(self._decoder.layers_count, self._decoder.kv_heads, self._decoder.head_size)
 
-    def _has_room(self, row: Row) -> bool:
-        rows = len(self._speaking) + 1
-        longest = max(row.most_tokens, *(other.most_tokens for other in self._speaking), 0)
+    def _has_room(self, row: Row, joining: list[tuple[Row, Delta | None]]) -> bool:
+        others = [*self._speaking, *self._reading, *(other for other, _ in joining)]
+        rows, longest = len(others) + 1, max(other.most_tokens for other in (row, *others))
         return rows == 1 or (rows <= MAX_ROWS and rows * longest <= MAX_ROOM)
 
-    def _read(self, row: Row) -> int:
-        """Read a piece of the prompt, and after the last speak the first token; return how many tokens were read."""
-        if row.over:
-            self._reading = None
-            return 0
-        piece = row.token_ids[row.known : row.known + READ_TOKENS]
-        logits = self._forward([piece], [row], first_slot=len(self._speaking))
-        if row.known == len(row.token_ids):
-            self._reading = None
-            self._speaking.append(row)
-            draw(logits, [row], self._end_ids)
-        return len(piece)
+    def _read(self) -> int:
+        """Read on in the first prompts side by side; those that end speak their first token. Return the tokens read.
+
+        The first sets the pace, and each beside it has as much to read as the one before or more: so no pass is padded,
+        and the first end first.
+        """
+        steps = takewhile(lambda pair: pair[0].unread <= pair[1].unread, pairwise(self._reading))
+        rows = [self._reading[0], *(row for _, row in steps)]
+        passes = -(-rows[0].unread * len(rows) // READ_TOKENS)
+        pace = -(-rows[0].unread // passes)
+        pieces = [row.token_ids[row.known : row.known + pace] for row in rows]
+        logits = self._forward(pieces, rows, first_slot=len(self._speaking))
+        read = list(takewhile(lambda row: row.unread == 0, rows))
+        if read:
+            del self._reading[: len(read)]
+            self._speaking.extend(read)
+            draw(logits[: len(read)], read, self._end_ids)
+        return pace * len(rows)
 
     def _speak(self) -> None:
         logits = self._forward([[row.drawn[-1]] for row in self._speaking], self._speaking, first_slot=0)
@@ -114,20 +133,28 @@ class Batch:
         return logits[:, -1]
 
     def _leave(self) -> None:
-        """Free the slots of rows that have ended; the last row moves into the hole, so that slots stay consecutive."""
+        """Free the slots of rows that have ended; others move into the holes, so that slots stay consecutive."""
+        for place in reversed(range(len(self._reading))):
+            if self._reading[place].over:
+                del self._reading[place]
+                self._close_up(self._reading[place:], len(self._speaking) + place)
         for slot in reversed(range(len(self._speaking))):
             row = self._speaking[slot]
             if not row.over:
                 continue
             self._prefixes.keep(row.adapter, [*row.token_ids, *row.drawn][: row.known], self._kv.read(slot, row.known))
             last = len(self._speaking) - 1
-            self._move(self._speaking[last], last, slot)
             self._speaking[slot] = self._speaking[last]
             self._speaking.pop()
-            if self._reading is not None:
-                self._move(self._reading, last + 1, last)
+            if slot != last:
+                self._move(self._speaking[slot], last, slot)
+            self._close_up(self._reading, last)
+
+    def _close_up(self, rows: Sequence[Row], hole: int) -> None:
+        """Move the rows behind a hole one slot on, in their order."""
+        for slot, row in enumerate(rows, hole):
+            self._move(row, slot + 1, slot)
 
     def _move(self, row: Row, source: int, target: int) -> None:
-        if source != target:
-            self._kv.move(source, target, row.known)
-            self._deltas.move(source, target)
+        self._kv.move(source, target, row.known)
+        self._deltas.move(source, target)

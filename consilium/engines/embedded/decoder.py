@@ -119,7 +119,7 @@ class Decoder:
         """Append tokens to their rows and return the logits after the last of them.
 
         Args:
-            ids: [rows, tokens]; more than one row, or more than one token, not both.
+            ids: [rows, tokens].
             positions: [rows, tokens], each token's place in its row, from 0.
             kv: keys and values of these rows; those of ``ids`` are added.
             deltas: the rows' adapters; None where no row has one.

@@ -30,13 +30,14 @@ class Delta:
     a: "Mapping[str, torch.Tensor]"
     """By projection, [layers, rank, inputs]."""
     b: "Mapping[str, torch.Tensor]"
-    """By projection, [layers, outputs, rank]."""
+    """By projection, [layers, rank, outputs]."""
 
 
 class BoundDeltas:
     """The adapters of a batch's rows, by slot. A slot without one holds zeros: the bare base.
 
-    Projections of one group are one product here as well: their A stand side by side, their B on a diagonal.
+    Projections of one group are one product here as well: their A stand side by side. So do their B where all have as
+    many outputs (gate and up); else they stand on a diagonal (queries, keys and values), and zeros are read with them.
     """
 
     def __init__(self, layers: int, sizes: Sizes) -> None:
@@ -81,41 +82,58 @@ class BoundDeltas:
         slots = max(slots, 2 * len(bound)) if slots > len(bound) else len(bound)
         self._bound = [None] * slots
         inputs = [self._sizes[group[0]][0] for group in GROUPS]
-        outputs = [sum(self._sizes[name][1] for name in group) for group in GROUPS]
         ranks = [self._rank * len(group) for group in GROUPS]
-        self._a = [torch.zeros(self._layers, slots, i, r) for i, r in zip(inputs, ranks, strict=True)]
-        self._b = [torch.zeros(self._layers, slots, r, o) for r, o in zip(ranks, outputs, strict=True)]
+        self._a = [torch.zeros(self._layers, slots, r, i) for i, r in zip(inputs, ranks, strict=True)]
+        self._b = [torch.zeros(self._layers, slots, *self._b_shape(group)) for group in GROUPS]
         for slot, delta in enumerate(bound):
             self._fill(slot, delta)
 
+    def _b_shape(self, group: tuple[str, ...]) -> tuple[int, int, int]:
+        """Return blocks, ranks and outputs of a block."""
+        outputs = [self._sizes[name][1] for name in group]
+        if len(set(outputs)) == 1:
+            return len(group), self._rank, outputs[0]
+        return 1, self._rank * len(group), sum(outputs)
+
     def _fill(self, slot: int, delta: Delta | None) -> None:
+        import torch
+
         if self._bound[slot] is delta:
             return
-        for matrix in (*self._a, *self._b):
-            matrix[:, slot] = 0.0
         self._bound[slot] = delta
-        if delta is None:
-            return
         for group, a, b in zip(GROUPS, self._a, self._b, strict=True):
             output = 0
             for place, name in enumerate(group):
-                ranks = slice(place * self._rank, place * self._rank + delta.rank)
-                outputs = slice(output, output := output + self._sizes[name][1])
-                if name in delta.a:
-                    a[:, slot, :, ranks] = delta.a[name].transpose(1, 2)
-                    b[:, slot, ranks, outputs] = delta.b[name].transpose(1, 2).float() * delta.scale
+                first, outputs = place * self._rank, slice(output, output := output + self._sizes[name][1])
+                used = first + delta.rank if delta is not None and name in delta.a else first
+                a[:, slot, used : first + self._rank] = 0.0  # which is enough: what B holds there is not reached
+                if delta is not None and used > first:
+                    a[:, slot, first:used] = delta.a[name]
+                    block = b[:, slot, place, : delta.rank] if b.shape[2] > 1 else b[:, slot, 0, first:used, outputs]
+                    torch.mul(delta.b[name], delta.scale, out=block)
 
 
 class DeltaWindow:
     """The adapters of some rows, as one pass of the decoder adds them."""
 
     def __init__(self, a: "Sequence[torch.Tensor]", b: "Sequence[torch.Tensor]") -> None:
-        # Views of all layers are taken at once: taking one costs as much as the product it is for.
-        self._pairs = [list(zip(a_of.unbind(), b_of.unbind(), strict=True)) for a_of, b_of in zip(a, b, strict=True)]
+        # Views of all layers are taken at once: taking one costs as much as the product it is for. A lies transposed,
+        # as in its file: so its product is faster for one token and for many.
+        self._a = [matrices.unbind() for matrices in a]
+        self._b = [matrices.unbind() for matrices in b]
+        self._flat = [matrices.flatten(1, 2).unbind() for matrices in b]
 
     def add(self, y: "torch.Tensor", x: "torch.Tensor", group: int, layer: int) -> "torch.Tensor":
         """Add to ``y`` ([rows, tokens, outputs]) what the adapters make of ``x`` ([rows, tokens, inputs])."""
         import torch
 
-        a, b = self._pairs[group][layer]
-        return y.baddbmm_(torch.bmm(x, a), b)
+        inner = torch.bmm(self._a[group][layer], x.transpose(1, 2))
+        if x.shape[1] == 1:
+            b = self._flat[group][layer]
+            items, rank, outputs = b.shape
+            y.view(items, 1, outputs).baddbmm_(inner.view(items, 1, rank), b)
+            return y
+        blocks = self._b[group][layer].unbind(1)
+        for block, part, u in zip(blocks, y.chunk(len(blocks), -1), inner.chunk(len(blocks), 1), strict=True):
+            part.baddbmm_(u.transpose(1, 2), block)
+        return y

@@ -55,25 +55,28 @@ class KeysValues:
         """Put the first ``tokens`` of what `read` returned into a slot."""
         self._data[:, :, slot, :, :tokens] = prefix[..., :tokens, :]
 
+    @property
+    def room(self) -> int:
+        """Rows times tokens that there is room for."""
+        return self.slots * self.tokens
+
     def window(self, slots: slice, positions: "torch.Tensor") -> "Window":
         """Return the rows of consecutive slots, to which tokens at ``positions`` ([rows, tokens]) are to be added."""
         return Window(self._data[:, :, slots], positions)
 
 
 class Window:
-    """The rows of one pass of the decoder: either a token for each of many rows, or many tokens for one."""
+    """The rows of one pass of the decoder, and the places of the tokens that it adds to each of them."""
 
     def __init__(self, data: "torch.Tensor", positions: "torch.Tensor") -> None:
         import torch
 
         rows, tokens = positions.shape
-        longest = int(positions.max()) + 1
         self._layers = list(zip(data[:, 0].unbind(), data[:, 1].unbind(), strict=True))
-        self._longest = longest
-        self._rows = torch.arange(rows)
-        self._last = positions[:, -1]
-        self._first = int(positions[0, 0])
-        reached = torch.arange(longest) <= positions[..., None]
+        self._positions = positions
+        self._longest = int(positions.max()) + 1
+        self._rows = torch.arange(rows)[:, None]
+        reached = torch.arange(self._longest) <= positions[..., None]
         self._mask = None if bool(reached.all()) else reached[:, None]
         self._one_each = tokens == 1
 
@@ -88,15 +91,11 @@ class Window:
 
         all_keys, all_values = self._layers[layer]
         rows, tokens, _, size = queries.shape
-        if self._one_each:
-            all_keys[self._rows, :, self._last] = keys[:, 0]
-            all_values[self._rows, :, self._last] = values[:, 0]
-            # The queries that share a key head are laid out like tokens: no key is read twice.
-            queries = queries.reshape(rows, all_keys.shape[1], -1, size)
-        else:
-            all_keys[0, :, self._first : self._longest] = keys[0].transpose(0, 1)
-            all_values[0, :, self._first : self._longest] = values[0].transpose(0, 1)
-            queries = queries.transpose(1, 2)
+        all_keys[self._rows, :, self._positions] = keys
+        all_values[self._rows, :, self._positions] = values
+        # Of single tokens, the queries that share a key head are laid out like tokens: no key is read twice.
+        grouped = (rows, all_keys.shape[1], -1, size)
+        queries = queries.reshape(grouped) if self._one_each else queries.transpose(1, 2)
         found = scaled_dot_product_attention(
             queries,
             all_keys[:, :, : self._longest],

@@ -138,7 +138,8 @@ class Model:
             }
 
         scale = settings.lora_alpha / (settings.r**0.5 if settings.use_rslora else settings.r)
-        return Delta(rank=settings.r, scale=scale, a=stacked("A"), b=stacked("B"))
+        b = {name: matrices.transpose(1, 2).contiguous() for name, matrices in stacked("B").items()}
+        return Delta(rank=settings.r, scale=scale, a=stacked("A"), b=b)
 
     def likelihoods(self, asked: Sequence[Scored]) -> tuple[Likelihood, ...]:
         """Return the likelihood of each reply after its prompt; one that several in succession share is read once."""

@@ -45,6 +45,11 @@ class Row:
         return self.done or self.cancelled
 
     @property
+    def unread(self) -> int:
+        """Tokens of the prompt that are still to be read."""
+        return len(self.token_ids) - self.known
+
+    @property
     def most_tokens(self) -> int:
         """Tokens of the prompt and of the longest statement it may get."""
         return len(self.token_ids) + self.prompt.sampling.max_tokens
