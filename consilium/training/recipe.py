@@ -13,6 +13,7 @@ from consilium.errors import BadRows, MissingExtra
 from consilium.members.adapter import CONFIG_FILE, TARGET_MODULES, WEIGHTS_FILE, LoraSettings
 from consilium.members.base import Base
 from consilium.members.persona import Persona, Training
+from consilium.training.frozen import freeze_projections, onednn_products
 from consilium.training.memory import keep_freed_memory
 from consilium.training.rows import Row
 from consilium.training.run import Run
@@ -95,7 +96,8 @@ def train_member(
     trainer = _trainer(persona, recipe, chosen, base, work, seed)
     trainer.add_callback(_reporter(run, on_step))
     checkpoints = sorted(work.glob("checkpoint-*"), key=lambda path: int(path.name.rpartition("-")[2]))
-    result = trainer.train(resume_from_checkpoint=str(checkpoints[-1]) if checkpoints else None)
+    with onednn_products():
+        result = trainer.train(resume_from_checkpoint=str(checkpoints[-1]) if checkpoints else None)
     _save(trainer.model, recipe, base, work / "adapter")
     return Trained(
         folder=work / "adapter",
@@ -114,12 +116,14 @@ def _trainer(
     from trl.trainer.sft_trainer import SFTTrainer
 
     trainer = SFTTrainer(
-        model=AutoModelForCausalLM.from_pretrained(base.path, dtype=torch.float32),
+        # Fused attention is the slower one here: sequences are short, and its kernel is made for many cores.
+        model=AutoModelForCausalLM.from_pretrained(base.path, dtype=torch.float32, attn_implementation="eager"),
         args=_arguments(recipe, work, seed),
         train_dataset=_dataset(persona, rows),
         processing_class=AutoTokenizer.from_pretrained(base.path),
         peft_config=_lora(recipe),
     )
+    freeze_projections(trainer.model)
     trainer.remove_callback(PrinterCallback)  # it would print a dictionary a step beside our own report
     return trainer
 
