@@ -1,4 +1,4 @@
-"""Where torch's own threads may be used."""
+"""What threads must not do at the same time: import transformers, and keep teams of torch's."""
 
 import threading
 from collections.abc import Callable
@@ -6,6 +6,10 @@ from concurrent.futures import Future
 from typing import TypeVar
 
 Result = TypeVar("Result")
+
+loading = threading.Lock()
+"""Held while something of transformers is imported or loaded. It imports its parts at their first use, each of which
+imports others; of two threads that do so at once, one may be handed a part that the other has only begun."""
 
 
 def in_passing(task: Callable[[], Result]) -> Result:

@@ -20,6 +20,7 @@ from consilium.errors import AdapterRefused
 from consilium.members.adapter import WEIGHTS_FILE, Adapter
 from consilium.members.base import Base
 from consilium.members.catalogue import Member
+from consilium.threads import loading
 
 if TYPE_CHECKING:
     import torch
@@ -45,11 +46,8 @@ class Model:
 
     def __init__(self, base: Base) -> None:
         import torch
-        from transformers import AutoModelForCausalLM
-        from transformers.utils import logging as transformers_logging
 
-        transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
-        plain: Any = AutoModelForCausalLM.from_pretrained(base.path, dtype=torch.float32)
+        plain = _load_plain(base)
         ends = plain.generation_config.eos_token_id
         self._base = base
         self._end_ids = frozenset([ends] if isinstance(ends, int) else ends)
@@ -176,6 +174,17 @@ class Model:
             logits = read([*prompt[shared:], *reply[:-1]], shared, len(reply))
             chosen = logits.log_softmax(-1).gather(-1, torch.tensor(reply)[:, None])
             yield Likelihood(log_probability=float(chosen.sum()), tokens=len(reply))
+
+
+def _load_plain(base: Base) -> Any:  # noqa: ANN401 -- transformers' class depends on the base
+    import torch
+
+    with loading:
+        from transformers import AutoModelForCausalLM
+        from transformers.utils import logging as transformers_logging
+
+        transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+        return AutoModelForCausalLM.from_pretrained(base.path, dtype=torch.float32)
 
 
 def _read_tensors(adapter: Adapter) -> "dict[str, torch.Tensor]":

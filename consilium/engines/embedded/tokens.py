@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from consilium.engines.protocol import Message
 from consilium.members.base import Base
+from consilium.threads import loading
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -48,6 +49,7 @@ class Tokens:
     def _load(self) -> None:
         with self._lock:
             if self._loaded is None:
-                from transformers import AutoTokenizer
+                with loading:
+                    from transformers import AutoTokenizer
 
-                self._loaded = AutoTokenizer.from_pretrained(self._base.path)
+                    self._loaded = AutoTokenizer.from_pretrained(self._base.path)
