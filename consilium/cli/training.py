@@ -63,6 +63,7 @@ def train_member_command(
             split.train,
             base,
             folder,
+            dev=split.dev,
             seed=seed,
             on_step=lambda step: _show_step(bar, task, step),
         )
@@ -92,9 +93,10 @@ def eval_member_command(
 
 
 def _show_step(bar: Progress, task: TaskID, step: "Step") -> None:
-    bar.update(task, description=f"loss {step.loss:.3f}", completed=step.done, total=step.total)
+    losses = f"loss {step.loss:.3f}" + (f"  dev {step.dev_loss:.3f}" if step.dev_loss is not None else "")
+    bar.update(task, description=losses, completed=step.done, total=step.total)
     if not bar.console.is_terminal:  # a bar in a log file would only show at its end
-        bar.console.print(f"step {step.done}/{step.total}  loss {step.loss:.3f}  {step.seconds:,.0f} s")
+        bar.console.print(f"step {step.done}/{step.total}  {losses}  {step.seconds:,.0f} s")
 
 
 def _opened(name: str, personas: Path | None) -> "tuple[Settings, Catalogue, Member]":
@@ -140,6 +142,7 @@ def _provenance(trained: "Trained", split: "Split", seed: int, digest: str) -> d
         "steps": trained.steps,
         "seconds": round(trained.seconds, 1),
         "loss": round(trained.loss, 4),
+        "dev_loss": None if trained.dev_loss is None else round(trained.dev_loss, 4),
         "seed": seed,
         "versions": {package: version(package) for package in ("torch", "transformers", "peft", "trl")},
         "command": shlex.join(["consilium", *sys.argv[1:]]),

@@ -107,7 +107,7 @@ def score_statements(
     kind = member.persona.training.metric if member.persona.training else None
     references = [row.replies for row in rows]
     pairs = list(zip(statements, references, strict=True))
-    if kind == "chrf":
+    if kind == "command":
         return {
             "chrf": corpus_chrf(statements, references),
             "first_utility": _mean(first_utility_match(said, due) for said, due in pairs),

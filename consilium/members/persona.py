@@ -65,24 +65,33 @@ class AdapterPin(_Strict):
 class RowsSpec(_Strict):
     """How rows of a JSONL file become requests and replies; the defaults fit ``{"input": .., "targets": [..]}``."""
 
-    kind: Literal["pairs", "dialogue"] = "pairs"
-    """``pairs``: a row is a request and its replies. ``dialogue``: a speech; a reply answers the one before."""
+    kind: Literal["pairs", "dialogue", "passages"] = "pairs"
+    """``pairs``: a row is a request and its replies. ``dialogue``: a speech; a reply answers the one before.
+    ``passages``: a text that nobody asked for; its request is the word that is most its own."""
+    files: tuple[Annotated[str, StringConstraints(pattern=r"^[\w-]+\.jsonl$")], ...] = ()
+    """Files of the data's folder that hold the rows, where it is not laid out as train, dev and test."""
     input: str = "input"
     """Field with the request (pairs)."""
     target: str = "targets"
-    """Field with the reply, or with a list of accepted replies (pairs)."""
+    """Field with the reply, or with a list of accepted replies (pairs), or with the text (passages)."""
     requests: Annotated[tuple[Text, ...], Field(min_length=1)] = ("{input}",)
     """Phrasings of the request, used in turn; ``{input}`` stands for the field's text."""
+    held_out_requests: tuple[Text, ...] = ()
+    """Phrasings for the rows that are kept out of training, so that none of them was learned; else ``requests``."""
+    learn: Literal["first", "every"] = "first"
+    """Whether a training row with several replies teaches the first of them, or is a row for each."""
     speaker: str = ""
-    """Whose speeches are learned (dialogue)."""
+    """Whose speeches are learned (dialogue); empty: everybody's."""
     held_out: tuple[str, ...] = ()
-    """Works kept out of training and used for testing (dialogue). Without it the last fifth of a single file is."""
+    """Works kept out of training and used for testing. Without it the last fifth of a single file is."""
     exclude: tuple[str, ...] = ()
     """Rows that hold one of these words, in any case, are left out."""
     min_input_chars: Annotated[int, Field(ge=1)] = 1
     """Rows with a shorter request are left out."""
     max_input_chars: Annotated[int, Field(ge=1)] = 1_200
     """Rows with a longer request are left out."""
+    min_target_chars: Annotated[int, Field(ge=1)] = 1
+    """Rows with a shorter reply are left out."""
     max_target_chars: Annotated[int, Field(ge=1)] = 1_200
     """Rows with a longer reply are left out."""
 
@@ -95,12 +104,12 @@ class Training(_Strict):
     licence: Text
     """Licence of the data, hence of the adapter."""
     rows: RowsSpec = RowsSpec()
-    metric: Literal["chrf", "frame", "style"]
+    metric: Literal["frame", "label", "correction", "split", "coverage", "translation", "command", "query", "style"]
     """What its held-out statements are scored with, see :mod:`consilium.evaluation.metrics`."""
     limit: Annotated[int, Field(ge=1)] | None = None
     """Train on at most this many rows."""
     epochs: Annotated[float, Field(gt=0, le=20)] = 1.0
-    learning_rate: Annotated[float, Field(gt=0, le=1)] = 2e-4
+    learning_rate: Annotated[float, Field(gt=0, le=1)] = 1e-3
     rank: Annotated[int, Field(ge=1, le=64)] = 8
 
 

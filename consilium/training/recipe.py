@@ -2,6 +2,7 @@
 
 import json
 import logging
+import math
 import shutil
 import warnings
 from collections.abc import Callable
@@ -25,6 +26,10 @@ if TYPE_CHECKING:
     from trl.trainer.sft_config import SFTConfig
     from trl.trainer.sft_trainer import SFTTrainer
 
+DEV_ROWS = 160
+"""Rows that the weights are chosen by; more would take longer than they tell."""
+PATIENCE = 3
+"""Measurements without a lower loss on those rows after which training ends."""
 MAX_TOKENS = 320
 """Longest training example, prompt and reply together; longer ones are cut."""
 BATCH_SIZE = 8
@@ -43,6 +48,8 @@ class Step:
     total: int
     loss: float
     """Mean cross-entropy of the reply's tokens since the last report, in nats."""
+    dev_loss: float | None
+    """The same over rows that are not learned from, when last measured; None where there are none, or not yet."""
     seconds: float
     """Spent on the run so far, over all resumptions."""
 
@@ -58,6 +65,8 @@ class Trained:
     """Over all resumptions."""
     loss: float
     """The last reported training loss, in nats a token."""
+    dev_loss: float | None
+    """The lowest loss on the rows that were not learned from: that of the weights which were kept."""
 
 
 def train_member(
@@ -66,6 +75,7 @@ def train_member(
     base: Base,
     work: Path,
     *,
+    dev: tuple[Row, ...] = (),
     seed: int = 0,
     on_step: Callable[[Step], None] | None = None,
 ) -> Trained:
@@ -79,6 +89,8 @@ def train_member(
         rows: what to learn from, already split and filtered.
         base: the base model.
         work: a folder of its own for checkpoints and the result.
+        dev: rows to choose by: the weights with the lowest loss on them are kept, and training ends early where that
+            loss has not fallen for a while.
         seed: of initialisation and shuffling.
         on_step: told about progress every few steps.
 
@@ -93,7 +105,7 @@ def train_member(
     keep_freed_memory()
     chosen = rows[: recipe.limit]
     run = Run(work, persona, chosen, base, seed)
-    trainer = _trainer(persona, recipe, chosen, base, work, seed)
+    trainer = _trainer(persona, recipe, chosen, dev[:DEV_ROWS], base, work, seed)
     trainer.add_callback(_reporter(run, on_step))
     checkpoints = sorted(work.glob("checkpoint-*"), key=lambda path: int(path.name.rpartition("-")[2]))
     with onednn_products():
@@ -105,23 +117,33 @@ def train_member(
         steps=result.global_step,
         seconds=run.seconds,
         loss=next(float(log["loss"]) for log in reversed(trainer.state.log_history) if "loss" in log),
+        dev_loss=trainer.state.best_metric,
     )
 
 
 def _trainer(
-    persona: Persona, recipe: Training, rows: tuple[Row, ...], base: Base, work: Path, seed: int
+    persona: Persona,
+    recipe: Training,
+    rows: tuple[Row, ...],
+    dev: tuple[Row, ...],
+    base: Base,
+    work: Path,
+    seed: int,
 ) -> "SFTTrainer":
     import torch
-    from transformers import AutoModelForCausalLM, AutoTokenizer, PrinterCallback
+    from transformers import AutoModelForCausalLM, AutoTokenizer, EarlyStoppingCallback, PrinterCallback
     from trl.trainer.sft_trainer import SFTTrainer
 
+    steps = math.ceil(len(rows) / (BATCH_SIZE * ACCUMULATION) * recipe.epochs)
     trainer = SFTTrainer(
         # Fused attention is the slower one here: sequences are short, and its kernel is made for many cores.
         model=AutoModelForCausalLM.from_pretrained(base.path, dtype=torch.float32, attn_implementation="eager"),
-        args=_arguments(recipe, work, seed),
+        args=_arguments(recipe, work, seed, save_every=min(75, max(10, steps // 8)), chosen=bool(dev)),
         train_dataset=_dataset(persona, rows),
+        eval_dataset=_dataset(persona, dev) if dev else None,
         processing_class=AutoTokenizer.from_pretrained(base.path),
         peft_config=_lora(recipe),
+        callbacks=[EarlyStoppingCallback(PATIENCE)] if dev else None,
     )
     freeze_projections(trainer.model)
     trainer.remove_callback(PrinterCallback)  # it would print a dictionary a step beside our own report
@@ -142,7 +164,7 @@ def _quieten() -> None:
     warnings.filterwarnings("ignore", message="`is_gradient_checkpointing` is deprecated", category=FutureWarning)
 
 
-def _arguments(recipe: Training, work: Path, seed: int) -> "SFTConfig":
+def _arguments(recipe: Training, work: Path, seed: int, *, save_every: int, chosen: bool) -> "SFTConfig":
     from trl.trainer.sft_config import SFTConfig
 
     # bf16 and activation checkpointing are trl's defaults and both cost dearly on a CPU.
@@ -157,8 +179,12 @@ def _arguments(recipe: Training, work: Path, seed: int) -> "SFTConfig":
         max_length=MAX_TOKENS,
         train_sampling_strategy="group_by_length",
         logging_steps=5,
-        save_steps=50,
+        save_steps=save_every,
         save_total_limit=1,
+        eval_strategy="steps" if chosen else "no",
+        eval_steps=save_every,
+        per_device_eval_batch_size=2 * BATCH_SIZE,
+        load_best_model_at_end=chosen,
         seed=seed,
         bf16=False,
         use_cpu=True,
@@ -200,6 +226,8 @@ def _reporter(run: Run, on_step: Callable[[Step], None] | None) -> "TrainerCallb
     from transformers import TrainerCallback
 
     class Reporter(TrainerCallback):
+        dev_loss: float | None = None
+
         def on_log(
             self,
             args: "TrainingArguments",
@@ -209,9 +237,11 @@ def _reporter(run: Run, on_step: Callable[[Step], None] | None) -> "TrainerCallb
             **_: object,
         ) -> None:
             run.save()
+            if logs and "eval_loss" in logs:
+                self.dev_loss = float(logs["eval_loss"])
             if on_step is not None and logs and "loss" in logs:
-                loss = float(logs["loss"])
-                on_step(Step(done=state.global_step, total=state.max_steps, loss=loss, seconds=run.seconds))
+                loss, done, total = float(logs["loss"]), state.global_step, state.max_steps
+                on_step(Step(done=done, total=total, loss=loss, dev_loss=self.dev_loss, seconds=run.seconds))
 
     return Reporter()
 

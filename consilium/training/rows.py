@@ -1,11 +1,14 @@
 """Rows of text as a member learns them: a request and the replies that are accepted for it."""
 
 import json
+import math
 import re
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import chain, cycle
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from consilium.errors import BadRows
 from consilium.members.persona import RowsSpec
@@ -34,22 +37,30 @@ def read_split(data: Path, spec: RowsSpec) -> Split:
     """Read ``data`` as ``spec`` says.
 
     Args:
-        data: a folder with ``train.jsonl``, ``dev.jsonl`` and ``test.jsonl``, or one JSONL file. Of one file the works
-            in ``spec.held_out``, or else the last fifth, are kept back: their even rows are dev, their odd ones test.
-        spec: which fields to read and which rows to leave out.
+        data: a folder with ``train.jsonl``, ``dev.jsonl`` and ``test.jsonl``, or with the files that ``spec`` names, or
+            one JSONL file. Of a file that is not yet split, the works in ``spec.held_out``, or else the last fifth, are
+            kept back: their even rows are dev, their odd ones test.
+        spec: which fields to read, which rows to leave out, and how requests are phrased.
 
     Raises:
         BadRows: naming file, line and reason; nothing is returned in part.
     """
-    if data.is_dir():
-        parts = {name: tuple(_rows(data / f"{name}.jsonl", spec)) for name in ("train", "dev", "test")}
+    if data.is_dir() and not spec.files:
+        train, dev, test = (tuple(_rows(data / f"{name}.jsonl", spec)) for name in ("train", "dev", "test"))
     else:
-        parts = _cut(data, spec)
-    parts["test"] = _without(parts["test"], parts["train"])
-    parts["dev"] = _without(parts["dev"], parts["train"] + parts["test"])
-    if empty := [name for name, rows in parts.items() if not rows]:
+        files = [data / name for name in spec.files] or [data]
+        train, dev, test = (tuple(chain(*parts)) for parts in zip(*(_cut(file, spec) for file in files), strict=True))
+    if spec.kind != "passages":  # whose requests say little and may well be the same
+        test = _without(test, train)
+        dev = _without(dev, train + test)
+    learned = _each_reply(train) if spec.learn == "every" else train
+    held_out = spec.held_out_requests or spec.requests
+    split = Split(
+        train=_phrased(learned, spec.requests), dev=_phrased(dev, held_out), test=_phrased(test, held_out)
+    )
+    if empty := [name for name in ("train", "dev", "test") if not getattr(split, name)]:
         raise BadRows(f"{data} leaves no row for {empty[0]}. Give more rows, or relax [training.rows].")
-    return Split(**parts)
+    return split
 
 
 def _without(rows: tuple[Row, ...], others: tuple[Row, ...]) -> tuple[Row, ...]:
@@ -57,7 +68,20 @@ def _without(rows: tuple[Row, ...], others: tuple[Row, ...]) -> tuple[Row, ...]:
     return tuple(row for row in rows if row.request not in taken)
 
 
-def _cut(data: Path, spec: RowsSpec) -> dict[str, tuple[Row, ...]]:
+def _each_reply(rows: Iterable[Row]) -> tuple[Row, ...]:
+    return tuple(Row(request=row.request, replies=(reply,)) for row in rows for reply in row.replies)
+
+
+def _phrased(rows: Iterable[Row], phrasings: Sequence[str]) -> tuple[Row, ...]:
+    """Put the phrasings around the requests, in turn."""
+    return tuple(
+        replace(row, request=phrasing.replace("{input}", row.request))
+        for row, phrasing in zip(rows, cycle(phrasings), strict=False)
+    )
+
+
+def _cut(data: Path, spec: RowsSpec) -> tuple[tuple[Row, ...], tuple[Row, ...], tuple[Row, ...]]:
+    """Return rows to train on, to choose by and to test with, all from one file."""
     if spec.held_out:
         train = tuple(_rows(data, spec, keep=lambda entry: entry.get("work") not in spec.held_out))
         held = tuple(_rows(data, spec, keep=lambda entry: entry.get("work") in spec.held_out))
@@ -65,48 +89,65 @@ def _cut(data: Path, spec: RowsSpec) -> dict[str, tuple[Row, ...]]:
         rows = tuple(_rows(data, spec))
         border = len(rows) * 4 // 5
         train, held = rows[:border], rows[border:]
-    return {"train": train, "dev": held[::2], "test": held[1::2]}
+    return train, held[::2], held[1::2]
 
 
 def _rows(path: Path, spec: RowsSpec, *, keep: Callable[[dict[str, Any]], bool] = lambda _entry: True) -> Iterator[Row]:
     """Yield the rows of one file that ``keep`` lets through and the specification does not leave out."""
     excluded = re.compile(rf"\b({'|'.join(map(re.escape, spec.exclude))})", re.IGNORECASE) if spec.exclude else None
     entries = [(number, entry) for number, entry in read_jsonl(path) if keep(entry)]
-    read = _dialogue if spec.kind == "dialogue" else _pairs
+    read = {"pairs": _pairs, "dialogue": _dialogue, "passages": _passages}[spec.kind]
     for request, replies in read(path, entries, spec):
         text = f"{request} {replies[0]}"
         if (
             spec.min_input_chars <= len(request) <= spec.max_input_chars
-            and len(replies[0]) <= spec.max_target_chars
+            and spec.min_target_chars <= len(replies[0]) <= spec.max_target_chars
             and not (excluded and excluded.search(text))
         ):
             yield Row(request=request, replies=replies)
 
 
-def _pairs(
-    path: Path, entries: list[tuple[int, dict[str, Any]]], spec: RowsSpec
-) -> Iterator[tuple[str, tuple[str, ...]]]:
-    for count, (number, entry) in enumerate(entries):
+Entries: TypeAlias = list[tuple[int, dict[str, Any]]]
+"""Numbers of lines, and what stands there."""
+Raw: TypeAlias = Iterator[tuple[str, tuple[str, ...]]]
+"""Requests before they are phrased, and their replies."""
+
+
+def _pairs(path: Path, entries: Entries, spec: RowsSpec) -> Raw:
+    for number, entry in entries:
         request = _text(path, number, entry, spec.input)
         target = entry.get(spec.target)
         given = target if isinstance(target, list) else [target]
         replies = tuple(reply for reply in given if isinstance(reply, str) and reply.strip())
         if not replies or len(replies) != len(given):
             raise BadRows(f"{path} line {number}: {spec.target!r} is {target!r:.60}. Give a text, or a list of texts.")
-        phrasing = spec.requests[count % len(spec.requests)]
-        yield phrasing.replace("{input}", request), replies
+        yield request, replies
 
 
-def _dialogue(
-    path: Path, entries: list[tuple[int, dict[str, Any]]], spec: RowsSpec
-) -> Iterator[tuple[str, tuple[str, ...]]]:
+def _dialogue(path: Path, entries: Entries, spec: RowsSpec) -> Raw:
     """Pair each speech of ``spec.speaker`` with what somebody else said just before it in the same work."""
     before: dict[str, Any] = {}
     for number, entry in entries:
         text, speaker = _text(path, number, entry, "text"), _text(path, number, entry, "speaker")
-        if before and speaker == spec.speaker != before["speaker"] and entry.get("work") == before.get("work"):
+        of_interest = spec.speaker in ("", speaker) and before and speaker != before["speaker"]
+        if of_interest and entry.get("work") == before.get("work"):
             yield before["text"], (text,)
         before = {**entry, "text": text, "speaker": speaker}
+
+
+def _passages(path: Path, entries: Entries, spec: RowsSpec) -> Raw:
+    """Ask for each passage by its topic: the word that is most its own (tf-idf over the passages)."""
+    passages = [_text(path, number, entry, spec.target) for number, entry in entries]
+    words = [Counter(re.findall(r"[^\W\d_]{4,}", passage.lower())) for passage in passages]
+    known_in = Counter(word for counts in words for word in counts)
+
+    def weight(word: str, times: int) -> tuple[float, str]:
+        # A word of a single passage is as likely a slip of the scanner as a topic.
+        return (times * math.log(len(passages) / known_in[word]) if known_in[word] > 1 else 0.0), word
+
+    for passage, counts in zip(passages, words, strict=True):
+        if counts:
+            yield max(weight(word, times) for word, times in counts.items())[1], (passage,)
 
 
 def _text(path: Path, number: int, entry: dict[str, Any], field: str) -> str:

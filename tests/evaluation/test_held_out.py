@@ -29,7 +29,7 @@ def engine(pilot: object, clerk: str = "I cannot say") -> ScriptedEngine:
 
 
 async def test_a_member_that_knows_its_work_scores_above_the_base(tmp_path: Path) -> None:
-    member, base = crew(tmp_path, "chrf")
+    member, base = crew(tmp_path, "command")
     shares: list[float] = []
     async with engine(lambda prompt: prompt.messages[-1].content.replace("list", "ls")) as speaking:
         figures = await evaluate_member(speaking, member, base, ROWS, on_done=shares.append)
@@ -72,7 +72,7 @@ async def test_a_voice_without_a_style_cannot_be_scored(tmp_path: Path) -> None:
 
 
 async def test_an_adapter_without_effect_scores_zero(tmp_path: Path) -> None:
-    member, base = crew(tmp_path, "chrf")
+    member, base = crew(tmp_path, "command")
     async with engine("I will think", "I will think") as same, engine("I will think", "no") as other:
         assert await adapter_effect(same, member, base) == 0
         assert await adapter_effect(other, member, base) > 0.1

@@ -9,7 +9,7 @@ import tomlkit
 from consilium.members.catalogue import ADAPTER_FOLDER, CATALOGUE_FILE, PERSONA_FILE
 from tests.support.adapters import write_adapter
 
-TRAINING = {"source": "invented for the tests", "licence": "CC0-1.0", "metric": "chrf"}
+TRAINING = {"source": "invented for the tests", "licence": "CC0-1.0", "metric": "translation"}
 
 
 def persona_table(name: str, group: str, /, **changes: object) -> dict[str, Any]:
