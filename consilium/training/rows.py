@@ -55,9 +55,7 @@ def read_split(data: Path, spec: RowsSpec) -> Split:
         dev = _without(dev, train + test)
     learned = _each_reply(train) if spec.learn == "every" else train
     held_out = spec.held_out_requests or spec.requests
-    split = Split(
-        train=_phrased(learned, spec.requests), dev=_phrased(dev, held_out), test=_phrased(test, held_out)
-    )
+    split = Split(train=_phrased(learned, spec.requests), dev=_phrased(dev, held_out), test=_phrased(test, held_out))
     if empty := [name for name in ("train", "dev", "test") if not getattr(split, name)]:
         raise BadRows(f"{data} leaves no row for {empty[0]}. Give more rows, or relax [training.rows].")
     return split
@@ -136,18 +134,31 @@ def _dialogue(path: Path, entries: Entries, spec: RowsSpec) -> Raw:
 
 
 def _passages(path: Path, entries: Entries, spec: RowsSpec) -> Raw:
-    """Ask for each passage by its topic: the word that is most its own (tf-idf over the passages)."""
+    """Ask for each passage by its topic: the noun that is most its own (tf-idf over the passages)."""
     passages = [_text(path, number, entry, spec.target) for number, entry in entries]
-    words = [Counter(re.findall(r"[^\W\d_]{4,}", passage.lower())) for passage in passages]
+    words = [Counter(_WORD.findall(passage.lower())) for passage in passages]
     known_in = Counter(word for counts in words for word in counts)
+    nouns = _nouns(passages)
 
     def weight(word: str, times: int) -> tuple[float, str]:
-        # A word of a single passage is as likely a slip of the scanner as a topic.
-        return (times * math.log(len(passages) / known_in[word]) if known_in[word] > 1 else 0.0), word
+        return times * math.log(len(passages) / known_in[word]), word
 
     for passage, counts in zip(passages, words, strict=True):
-        if counts:
-            yield max(weight(word, times) for word, times in counts.items())[1], (passage,)
+        # A word of a single passage is as likely a name or a slip as a topic.
+        topics = [weight(word, times) for word, times in counts.items() if known_in[word] > 1 and word in nouns]
+        if topics:
+            yield max(topics)[1], (passage,)
+
+
+_WORD = re.compile(r"[^\W\d_]{4,}")
+_DETERMINER = r"(?:the|an?|my|thy|his|her|its|our|your|their|this|that|no|every)"
+_AFTER_A_DETERMINER = re.compile(rf"\b{_DETERMINER} ([^\W\d_]{{4,}})\b(?! [^\W\d_])")
+"""A word between a determiner and something that is no word: what follows an adjective is a word."""
+
+
+def _nouns(texts: Iterable[str]) -> set[str]:
+    """Return the words that end a phrase which a determiner begins: with few exceptions nouns, and no tagger needed."""
+    return {word for text in texts for word in _AFTER_A_DETERMINER.findall(text.lower())}
 
 
 def _text(path: Path, number: int, entry: dict[str, Any], field: str) -> str:

@@ -115,6 +115,39 @@ class TestPairs:
         assert requests(split.train)[:3] == ["Define w0.", "What is w1?", "Define w2."]
         assert split.train[0].replies == ("d0",)
 
+    def test_rows_that_are_kept_back_are_phrased_as_no_training_row_is(self, folder: Path) -> None:
+        spec = RowsSpec(requests=("{input}", "Berth {input}!"), held_out_requests=("{input}", "Where lies {input}?"))
+        split = read_split(folder, spec)
+        assert requests(split.train) == ["train 0", "Berth train 1!"]
+        assert requests(split.dev) == ["dev 0", "Where lies dev 1?"]
+        assert requests(split.test) == ["test 0", "Where lies test 1?"]
+
+    def test_each_reply_may_teach(self, folder: Path) -> None:
+        write_rows(
+            folder / "train.jsonl", [{"input": "boat", "targets": ["a", "b"]}, {"input": "ship", "targets": "c"}]
+        )
+        write_rows(folder / "test.jsonl", [{"input": "raft", "targets": ["d", "e"]}])
+        split = read_split(folder, RowsSpec(learn="every", requests=("{input}", "{input}?")))
+        assert [(row.request, row.replies) for row in split.train] == [
+            ("boat", ("a",)),
+            ("boat?", ("b",)),
+            ("ship", ("c",)),
+        ]
+        assert split.test == (Row(request="raft", replies=("d", "e")),), "all replies count where it is measured"
+
+    def test_phrasing_hides_no_overlap(self, folder: Path) -> None:
+        write_rows(folder / "dev.jsonl", [{"input": "other", "targets": "x"}, {"input": "train 1", "targets": "x"}])
+        split = read_split(folder, RowsSpec(held_out_requests=("Where is {input}?",)))
+        assert requests(split.dev) == ["Where is other?"]
+
+    def test_files_that_are_not_yet_split_are_each_cut(self, tmp_path: Path) -> None:
+        for name in ("north", "south"):
+            write_rows(tmp_path / f"{name}.jsonl", pairs(10, word=name))
+        split = read_split(tmp_path, RowsSpec(files=("north.jsonl", "south.jsonl")))
+        assert len(split.train) == 16
+        assert requests(split.dev) == ["north 8", "south 8"]
+        assert requests(split.test) == ["north 9", "south 9"]
+
     def test_rows_outside_the_limits_are_left_out(self, folder: Path) -> None:
         rows = [
             {"input": "short", "targets": ["kept out by its request"]},
@@ -228,3 +261,32 @@ class TestDialogue:
     def test_a_speech_without_speaker_is_named(self, tmp_path: Path) -> None:
         with pytest.raises(BadRows, match="line 1: 'speaker' is None"):
             self.split(tmp_path, [{"work": "log-1", "text": "Who speaks?"}])
+
+
+class TestPassages:
+    TEXTS = (
+        "The pilot steers by the lamp, and the lamp is lit.",
+        "A keel is laid in spring; mind the keel, the pilot says.",
+        "No sail was set. Her sail lay folded below.",
+        "They mend a keel, and by the lamp a sail.",
+        "Nothing here that others speak of, only quietly.",
+    )
+
+    def split(self, path: Path, **changes: object) -> Split:
+        rows = [{"work": f"book-{number}", "text": text} for number, text in enumerate(self.TEXTS * 2)]
+        spec = RowsSpec(kind="passages", target="text", requests=("Speak of {input}.",), **changes)
+        return read_split(write_rows(path / "rows.jsonl", rows), spec)
+
+    def test_a_passage_is_asked_for_by_the_noun_that_is_most_its_own(self, tmp_path: Path) -> None:
+        asked = {row.replies[0]: row.request for row in self.split(tmp_path).train}
+        assert asked[self.TEXTS[0]] == "Speak of lamp."
+        assert asked[self.TEXTS[1]] == "Speak of keel."
+        assert asked[self.TEXTS[2]] == "Speak of sail."
+
+    def test_a_passage_without_a_topic_is_left_out(self, tmp_path: Path) -> None:
+        split = self.split(tmp_path)
+        assert self.TEXTS[4] not in {row.replies[0] for row in split.train + split.dev + split.test}
+
+    def test_the_same_topic_may_be_learned_and_tested(self, tmp_path: Path) -> None:
+        split = self.split(tmp_path, held_out=("book-6", "book-8"))
+        assert set(requests(split.test)) <= set(requests(split.train))
