@@ -13,7 +13,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedCo
 
 from consilium.cli.consoles import aside, out, provisioning
 from consilium.cli.options import AsJson, Personas, examples, given
-from consilium.errors import BadRows
+from consilium.errors import AdapterRefused, BadRows
 
 if TYPE_CHECKING:
     from consilium.evaluation.held_out import Score, Style
@@ -67,6 +67,7 @@ def train_member_command(
             seed=seed,
             on_step=lambda step: _show_step(bar, task, step),
         )
+    _check_gain(name, trained)
     adapter = install_adapter(trained.folder, catalogue.root, name)
     aside().print(f"installed {name}@{adapter.pin.digest[:12]}, {adapter.bytes_on_disk / 1e6:.2f} MB")
     training = _provenance(trained, split, seed, data_digest(data))
@@ -133,6 +134,16 @@ def _bar(title: str) -> Progress:
     return Progress(*columns, console=aside())
 
 
+def _check_gain(name: str, trained: "Trained") -> None:
+    """Raise `AdapterRefused` where the bare base does as well on the rows that were not learned from."""
+    if trained.dev_loss is None or trained.base_dev_loss is None or trained.dev_loss < trained.base_dev_loss:
+        return
+    raise AdapterRefused(
+        f"{name!r} was trained, but is no better than the bare base on its dev rows (loss {trained.dev_loss:.3f}, base "
+        f"{trained.base_dev_loss:.3f}); {trained.folder} was not installed. Lower the learning rate, or give more rows."
+    )
+
+
 def _provenance(trained: "Trained", split: "Split", seed: int, digest: str) -> dict[str, Any]:
     from importlib.metadata import version
 
@@ -142,7 +153,7 @@ def _provenance(trained: "Trained", split: "Split", seed: int, digest: str) -> d
         "steps": trained.steps,
         "seconds": round(trained.seconds, 1),
         "loss": round(trained.loss, 4),
-        "dev_loss": None if trained.dev_loss is None else round(trained.dev_loss, 4),
+        "dev_loss": {"base": trained.base_dev_loss, "member": trained.dev_loss},
         "seed": seed,
         "versions": {package: version(package) for package in ("torch", "transformers", "peft", "trl")},
         "command": shlex.join(["consilium", *sys.argv[1:]]),

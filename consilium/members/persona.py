@@ -109,7 +109,7 @@ class Training(_Strict):
     limit: Annotated[int, Field(ge=1)] | None = None
     """Train on at most this many rows."""
     epochs: Annotated[float, Field(gt=0, le=20)] = 1.0
-    learning_rate: Annotated[float, Field(gt=0, le=1)] = 1e-3
+    learning_rate: Annotated[float, Field(gt=0, le=1)] = 2e-3
     rank: Annotated[int, Field(ge=1, le=64)] = 8
 
 

@@ -15,6 +15,8 @@ from tests.support.personas import TRAINING, write_persona
 
 ROWS = tuple(Row(request=f"How many boats came in on day {n}?", replies=(f"{n} boats.",)) for n in range(32))
 
+DEV = tuple(Row(request=f"How many boats came in on day {n}?", replies=(f"{n} boats.",)) for n in range(40, 48))
+
 
 def persona(root: Path, **training: object) -> Persona:
     return Persona.read(write_persona(root, "pilot", "crew", training={**TRAINING, **training}))
@@ -32,15 +34,19 @@ def test_rows_and_recipe_are_needed(tmp_path: Path) -> None:
 @pytest.mark.model
 def test_training_learns_installs_and_is_not_mixed_up(tmp_path: Path) -> None:
     who, work, steps = persona(tmp_path, rank=2, epochs=4, learning_rate=0.002), tmp_path / "work", list[Step]()
-    trained = train_member(who, ROWS, real_base(), work, on_step=steps.append)
-    assert (trained.rows, trained.steps) == (32, 8)
-    assert steps[-1].total == 8
-    assert trained.loss < 2.5
+    trained = train_member(who, ROWS, real_base(), work, dev=DEV, on_step=steps.append)
+    assert (trained.rows, trained.steps) == (32, 16)
+    assert steps[-1].total == 16
+    assert trained.loss < 1.0
+    assert trained.dev_loss is not None
+    assert trained.base_dev_loss is not None
+    assert trained.dev_loss < trained.base_dev_loss / 2
+    assert steps[-1].dev_loss is not None
     adapter = install_adapter(trained.folder, tmp_path, "pilot")
     assert (adapter.settings.r, adapter.pin.base) == (2, real_base().name)
     assert {path.name for path in trained.folder.iterdir()} == {CONFIG_FILE, WEIGHTS_FILE}
-    again = train_member(who, ROWS, real_base(), work)
-    assert (again.steps, again.loss) == (8, trained.loss)
+    again = train_member(who, ROWS, real_base(), work, dev=DEV)
+    assert (again.steps, again.loss, again.base_dev_loss) == (16, trained.loss, trained.base_dev_loss)
     assert again.seconds >= trained.seconds
     assert (again.folder / WEIGHTS_FILE).read_bytes() == adapter.weights
     with pytest.raises(BadRows, match="another"):
