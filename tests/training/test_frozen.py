@@ -44,7 +44,7 @@ def test_what_is_trained_learns_and_what_is_frozen_does_not() -> None:
     model = Adapted()
     freeze_projections(model)
     before = model.base_layer.weight.clone()
-    optimiser = torch.optim.SGD([p for p in model.parameters() if p.requires_grad], lr=0.1)
+    optimiser = torch.optim.SGD([p for p in model.parameters() if p.requires_grad], lr=1e-3)
     losses = []
     for _ in range(5):
         optimiser.zero_grad()
