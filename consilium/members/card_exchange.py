@@ -29,7 +29,7 @@ from consilium.members.cards import (
 )
 from consilium.members.catalogue import CATALOGUE_FILE, PERSONA_FILE, Catalogue, CatalogueFile
 from consilium.members.files import read_plain, write_together, write_whole
-from consilium.members.persona import MAX_FILE_BYTES, AdapterPin, Persona, read_toml
+from consilium.members.persona import MAX_FILE_BYTES, Persona, read_toml
 
 CARD_FILE = "card.json"
 """Beside a member's ``persona.toml``: the card it was imported from, as it came."""
@@ -78,8 +78,8 @@ def import_card(
     _check_free(folder, standing, replace=replace)
     part = card.data.extensions.consilium
     into = group if group is not None else standing or (part.group if part else None) or DEFAULT_GROUP
-    pin, warning = _kept_adapter(folder, card)
-    persona = persona_from(card, name=slug, group=checked_slug(into, field="group"), adapter=pin, where=found.where)
+    persona = persona_from(card, name=slug, group=checked_slug(into, field="group"), where=found.where)
+    persona, warning = _with_adapter(persona, folder, card)
     files = {folder / CARD_FILE: found.text.encode(), folder / PERSONA_FILE: _persona_toml(persona, found.where)}
     if standing != into:
         files[root / CATALOGUE_FILE] = _with_member(root / CATALOGUE_FILE, catalogue, slug, standing, into)
@@ -101,21 +101,24 @@ def _check_free(folder: Path, standing: str | None, *, replace: bool) -> None:
         raise BadPersona(f"{folder} is no plain folder. Remove it first.")
 
 
-def _kept_adapter(folder: Path, card: Card) -> tuple[AdapterPin | None, tuple[str, ...]]:
-    """Return the adapter that the member keeps, or a warning about one that it does without."""
+def _with_adapter(persona: Persona, folder: Path, card: Card) -> tuple[Persona, tuple[str, ...]]:
+    """Return the persona bound to the adapter that the member keeps, or a warning about one that it does without."""
     part = card.data.extensions.consilium
-    wanted = part.adapter if part and part.training else None
+    wanted = part.adapter if part else None
     try:
-        present = Persona.read(folder / PERSONA_FILE).adapter
+        present = Persona.read(folder / PERSONA_FILE)
     except BadPersona:  # no member yet, or a broken one that is to be replaced
-        present = None
-    if present is not None and present == wanted:
-        return present, ()
-    if present is not None:
-        return None, (f"adapter {present.digest[:12]} of the replaced member is no longer bound; its files stay.",)
+        present = persona
+    if present.adapter is not None and present.adapter == wanted:
+        # Where the weights come from is known from here, whatever the card says.
+        return persona.model_copy(update={"adapter": present.adapter, "training": present.training}), ()
+    if present.adapter is not None:
+        digest = present.adapter.digest[:12]
+        return persona, (f"adapter {digest} of the replaced member is no longer bound; its files stay.",)
     if wanted is not None:
-        return None, (f"adapter {wanted.digest[:12]} is named by the card but not carried: train the member again.",)
-    return None, ()
+        digest = wanted.digest[:12]
+        return persona, (f"adapter {digest} is named by the card but not carried: train the member again.",)
+    return persona, ()
 
 
 def _persona_toml(persona: Persona, where: str) -> bytes:
@@ -151,32 +154,34 @@ def _toml(value: Any) -> Any:  # noqa: ANN401 -- TOML's values, in and out
 
 def _with_member(path: Path, catalogue: CatalogueFile, name: str, standing: str | None, group: str) -> bytes:
     """Return the catalogue's text with ``name`` in ``group`` instead of ``standing``; layout and comments stay."""
-    document = tomlkit.parse(path.read_text(encoding="utf-8"))
+    if standing is not None and catalogue.groups[standing].members == (name,):
+        raise BadPersona(f"{name!r} is the only member of {standing!r}. Keep it there with --group {standing}.")
+    try:
+        text = _edited(path.read_bytes().decode(), name, standing, group)
+        after = CatalogueFile.model_validate(tomllib.loads(text))
+    except (ValidationError, ValueError, KeyError, TypeError):  # inline tables, dotted keys: any layout TOML allows
+        after = None
+    before = {key: [each for each in entry.members if each != name] for key, entry in catalogue.groups.items()}
+    wanted = {**before, group: [*before.get(group, []), name]}
+    found = after and {key: list(entry.members) for key, entry in after.groups.items()}
+    if found != wanted or len(text.encode()) > MAX_FILE_BYTES:
+        raise BadPersona(f"{path} cannot take {name!r} into {group!r} as it is laid out. Add it there by hand first.")
+    return text.encode()
+
+
+def _edited(text: str, name: str, standing: str | None, group: str) -> str:
+    document = tomlkit.parse(text)
     groups: Any = document["groups"]
     if standing is not None:
-        if catalogue.groups[standing].members == (name,):
-            raise BadPersona(f"{name!r} is the only member of {standing!r}. Keep it there with --group {standing}.")
         groups[standing]["members"].remove(name)
-    if group in catalogue.groups:
+    if group in groups:
         groups[group]["members"].append(name)
     else:
         table = tomlkit.table()
         table["description"] = f"Members of {group!r}, imported from character cards."
         table["members"] = [name]
         groups[group] = table
-    text = tomlkit.dumps(document)
-    _check_catalogue(path, text, name, group)
-    return text.encode()
-
-
-def _check_catalogue(path: Path, text: str, name: str, group: str) -> None:
-    """Read the new catalogue as a council will, before it takes the old one's place."""
-    try:
-        held = CatalogueFile.model_validate(tomllib.loads(text)).groups[group].members
-    except (ValidationError, ValueError, KeyError):
-        held = ()
-    if name not in held or len(text.encode()) > MAX_FILE_BYTES:
-        raise BadPersona(f"{path} cannot take {name!r} into {group!r} as it is laid out. Add it there by hand first.")
+    return tomlkit.dumps(document)
 
 
 def _write_member(folder: Path, files: Mapping[Path, bytes]) -> None:

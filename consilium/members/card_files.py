@@ -108,7 +108,7 @@ def _read_picture(content: bytes, where: str) -> CardFile:
     if not texts:
         raise BadPersona(f"{where} holds no card: it has neither a 'ccv3' nor a 'chara' chunk. Export the card again.")
     keyword = next(filter(texts.__contains__, _KEYWORDS))
-    left = (f"{assets} assets inside the picture: not read and not kept.",) if assets else ()
+    left = (f"assets inside the picture ({assets}): not read and not kept.",) if assets else ()
     return CardFile(text=texts[keyword], where=f"{where}, chunk {keyword.decode()!r}", left=left)
 
 
@@ -180,7 +180,7 @@ def _read_archive(file: BinaryIO, where: str) -> CardFile:
     except _UNREADABLE as error:
         raise BadPersona(f"{where} is no readable zip: {error}. Export the card again.") from error
     others = sum(not entry.is_dir() for entry in entries) - 1
-    left = (f"{others} other files in the archive: not read and not kept.",) if others else ()
+    left = (f"other files in the archive ({others}): not read and not kept.",) if others else ()
     place = f"{where}, {_CARD_FILE}"
     return CardFile(text=_decoded(content, place), where=place, left=left)
 

@@ -202,8 +202,8 @@ def checked_slug(name: str, *, field: str) -> str:
         ) from error
 
 
-def persona_from(card: Card, *, name: str, group: str, adapter: AdapterPin | None, where: str) -> Persona:
-    """Return the persona that ``card`` describes, called ``name`` in ``group`` and bound to ``adapter``.
+def persona_from(card: Card, *, name: str, group: str, where: str) -> Persona:
+    """Return the persona that ``card`` describes, called ``name`` in ``group`` and bound to no adapter.
 
     Raises:
         BadPersona: its texts together are longer than a persona's may be.
@@ -224,7 +224,6 @@ def persona_from(card: Card, *, name: str, group: str, adapter: AdapterPin | Non
             examples=part.examples or _examples(card.data),
             sampling=part.sampling,
             training=part.training,
-            adapter=adapter,
         )
     except ValidationError as error:
         raise BadPersona(f"{where} makes no valid persona: {faults(error)}. Correct the card.") from error

@@ -30,7 +30,7 @@ def test_the_answer_as_json_is_one_object_on_the_last_line(run: Run, tmp_path: P
         "member": "bosun",
         "persona": str(tmp_path / "personas" / "bosun" / "persona.toml"),
         "card": "V3",
-        "warnings": ["1 other files in the archive: not read and not kept."],
+        "warnings": ["other files in the archive (1): not read and not kept."],
     }
     members = {member["name"]: member for member in json.loads(run("members", "--json").stdout)["members"]}
     assert members["bosun"]["group"] == "water"

@@ -9,6 +9,10 @@ import zlib
 from pathlib import Path
 from typing import Any
 
+from consilium.members.card_exchange import Imported, export_card, import_card
+from consilium.members.card_files import read_card_file
+from consilium.members.persona import Persona
+
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 IHDR = struct.pack(">2I5B", 1, 1, 8, 4, 0, 0, 0)
 IDAT = zlib.compress(b"\0\0\0")
@@ -89,3 +93,27 @@ def write_card(folder: Path, name: str, content: str | bytes) -> Path:
 def tree(root: Path) -> dict[str, bytes]:
     """Return every file below ``root`` with what it holds."""
     return {str(path.relative_to(root)): path.read_bytes() for path in sorted(root.rglob("*")) if path.is_file()}
+
+
+def imported(root: Path, content: str | bytes, file: str = "card.json", **options: Any) -> Imported:  # noqa: ANN401 -- as import_card
+    """Import a card with this content, written beside ``root``."""
+    return import_card(write_card(root.parent, file, content), root, **options)
+
+
+def exported(root: Path, name: str, file: str = "out.json", **options: Any) -> str:  # noqa: ANN401 -- as export_card
+    """Export a member beside ``root`` and return the card's text."""
+    target = root.parent / file
+    export_card(name, root, target, **options)
+    return read_card_file(target).text
+
+
+def without_part(text: str) -> Any:  # noqa: ANN401 -- any JSON value
+    """Return the card without our own part."""
+    value = json.loads(text)
+    value["data"]["extensions"].pop("consilium")
+    return value
+
+
+def persona_of(root: Path, name: str = "skipper") -> Persona:
+    """Return the persona of a member."""
+    return Persona.read(root / name / "persona.toml")
