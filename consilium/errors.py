@@ -7,7 +7,7 @@
     │   ├── BadMessage                    an empty or over-long message
     │   ├── UnknownMember (LookupError)   no member of that name in the catalogue
     │   ├── UnknownTurn (LookupError)     no turn or session of that id in the ledger
-    │   ├── BadPersona                    a persona or catalogue file that breaks its schema
+    │   ├── BadPersona                    a persona, card or catalogue file that breaks its schema
     │   ├── AdapterRefused                an adapter that may not be loaded
     │   ├── BadRows                       data rows that cannot be trained or scored on
     │   └── BadSettings                   a setting that is unknown or out of range
@@ -55,7 +55,7 @@ class UnknownTurn(BadInput, LookupError):
 
 
 class BadPersona(BadInput):
-    """A persona or catalogue file that is malformed, oversized or inconsistent."""
+    """A persona, character card or catalogue file that is malformed, oversized or inconsistent."""
 
 
 class AdapterRefused(BadInput):

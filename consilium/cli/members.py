@@ -1,4 +1,4 @@
-"""consilium members: who can sit."""
+"""consilium members: who can sit, who comes in as a character card, and who goes out as one."""
 
 import json
 from pathlib import Path
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 from rich.table import Table
 
+from consilium.cli.cards import EXPORT_EXAMPLES, IMPORT_EXAMPLES, export_command, import_command
 from consilium.cli.consoles import out
 from consilium.cli.options import AsJson, Personas, examples, given
 from consilium.cli.rendering import clean
@@ -15,15 +16,17 @@ if TYPE_CHECKING:
     from consilium.members.catalogue import Catalogue, Member
 
 members_app = typer.Typer(
-    help="List who can sit, or show one of them.",
+    help="List who can sit, show one of them, or take one in or out as a character card.",
     invoke_without_command=True,
-    epilog=examples("members", "members show operator", "members --json"),
+    epilog=examples("members", "members show operator", "members --json", "members import seraphina.png"),
 )
+members_app.command("import", epilog=IMPORT_EXAMPLES)(import_command)
+members_app.command("export", epilog=EXPORT_EXAMPLES)(export_command)
 
 
 @members_app.callback()
 def list_members(context: typer.Context, personas: Personas = None, as_json: AsJson = False) -> None:
-    """List who can sit, or show one of them."""
+    """List who can sit, show one of them, or take one in or out as a character card."""
     if context.invoked_subcommand is not None:
         return
     catalogue = _catalogue(personas)

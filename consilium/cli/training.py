@@ -171,7 +171,7 @@ def _measure(
 ) -> dict[str, Any]:
     """Score the member as it is installed now, write results.json, and show the figures."""
     from consilium.members.catalogue import Catalogue
-    from consilium.training.installing import write_whole
+    from consilium.members.files import write_whole
 
     catalogue = Catalogue.load(settings.personas)
     started = time.monotonic()

@@ -16,6 +16,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from consilium.errors import AdapterRefused
+from consilium.members.json_text import unique
 from consilium.members.persona import AdapterPin
 
 CONFIG_FILE = "adapter_config.json"
@@ -176,21 +177,13 @@ def _header(weights: bytes, where: Path) -> tuple[dict[str, Any], int]:
     if weights[8:9] != b"{":
         raise AdapterRefused(f"{where} has a header that is no table. Restore the file.")
     try:
-        header = json.loads(weights[8 : 8 + length].decode("utf-8"), object_pairs_hook=_unique)
+        header = json.loads(weights[8 : 8 + length].decode("utf-8"), object_pairs_hook=unique)
     except (ValueError, RecursionError) as error:
         raise AdapterRefused(f"{where} has an unreadable header: {error}. Restore the file.") from error
     metadata = header.pop("__metadata__", {})
     if not (isinstance(metadata, dict) and all(isinstance(note, str) for note in metadata.values())):
         raise AdapterRefused(f"{where}: __metadata__ is {metadata!r:.60}, not a table of texts. Restore the file.")
     return header, len(weights) - 8 - length
-
-
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Refuse a repeated key: readers differ in which of the two they take, so the checked one may not be the loaded."""
-    table = dict(pairs)
-    if len(table) != len(pairs):
-        raise ValueError("a key occurs twice")
-    return table
 
 
 def _check_tensor(name: str, entry: object, settings: LoraSettings, where: Path) -> tuple[int, int]:

@@ -12,6 +12,9 @@ from consilium.errors import BadPersona
 MAX_FILE_BYTES = 64 * 1024
 """A persona is a page of text; anything larger is refused before it is parsed."""
 
+MAX_TEXT_CHARS = 4_000
+"""Longest single text of a persona."""
+
 Slug = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_-]{0,39}$")]
 Digest = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 BaseName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._-]*@[0-9a-f]{12}$")]
@@ -19,14 +22,15 @@ BaseName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._-]*@[0-9
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 
 
-def _printable(text: str) -> str:
+def printable(text: str) -> str:
+    """Return ``text``. Raises `ValueError` where it holds a control character or a bidirectional override."""
     if found := _CONTROL.search(text):
         raise ValueError(f"holds the control character {found.group()!r}")
     return text
 
 
 Text = Annotated[
-    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=4_000), AfterValidator(_printable)
+    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=MAX_TEXT_CHARS), AfterValidator(printable)
 ]
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -159,7 +163,11 @@ def read_toml(path: Path, model: type[Model]) -> Model:
     try:
         return model.model_validate(tomllib.loads(content.decode("utf-8")))
     except ValidationError as error:
-        faults = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'file'}: {e['msg']}" for e in error.errors()[:5])
-        raise BadPersona(f"{path} does not fit the schema: {faults}. Correct those fields.") from error
+        raise BadPersona(f"{path} does not fit the schema: {faults(error)}. Correct those fields.") from error
     except (ValueError, RecursionError) as error:  # not UTF-8, not TOML, a number of thousands of digits, deep nesting
         raise BadPersona(f"{path} is not readable TOML: {error}. Correct the file.") from error
+
+
+def faults(error: ValidationError) -> str:
+    """Return the first faults that a schema found, each with its field; what the fields hold is left out."""
+    return "; ".join(f"{'.'.join(map(str, e['loc'])) or 'file'}: {e['msg']}" for e in error.errors()[:5])

@@ -1,7 +1,6 @@
 """Install a trained adapter: check it, put its files in place, and pin it in the persona."""
 
 import hashlib
-import os
 import shutil
 import tempfile
 from pathlib import Path
@@ -11,6 +10,7 @@ import tomlkit
 from consilium.errors import AdapterRefused
 from consilium.members.adapter import CONFIG_FILE, WEIGHTS_FILE, Adapter, adapter_digest, parse_settings, read_adapter
 from consilium.members.catalogue import ADAPTER_FOLDER, PERSONA_FILE
+from consilium.members.files import write_whole
 from consilium.members.persona import AdapterPin
 
 
@@ -52,21 +52,6 @@ def check_weights(adapter: Adapter) -> None:
         raise AdapterRefused(f"{adapter.folder}: {odd[0]!r} holds values that are not finite. Lower the learning rate.")
     if not any(bool(tensor.any()) for name, tensor in tensors.items() if ".lora_B." in name):
         raise AdapterRefused(f"{adapter.folder}: every B matrix is zero, so that it changes nothing. Train it longer.")
-
-
-def write_whole(path: Path, content: bytes) -> None:
-    """Write a file so that a reader finds the old content or the new, never a part."""
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(name, 0o644)
-        os.replace(name, path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
 
 
 def data_digest(data: Path) -> str:

@@ -23,7 +23,19 @@ async def recorded(tmp_path: Path) -> str:
 
 @pytest.mark.parametrize(
     "command",
-    ["ask", "chat", "route", "members", "train member", "eval member", "outcome add", "ledger show", "doctor"],
+    [
+        "ask",
+        "chat",
+        "route",
+        "members",
+        "members import",
+        "members export",
+        "train member",
+        "eval member",
+        "outcome add",
+        "ledger show",
+        "doctor",
+    ],
 )
 def test_every_command_explains_itself_with_an_example(run: Run, command: str) -> None:
     done = run(*command.split(), "--help")

@@ -8,7 +8,7 @@ import tomlkit
 from consilium.errors import AdapterRefused
 from consilium.members.adapter import CONFIG_FILE, WEIGHTS_FILE
 from consilium.members.catalogue import load_member
-from consilium.training.installing import data_digest, install_adapter, write_whole
+from consilium.training.installing import data_digest, install_adapter
 from tests.support.adapters import BASE, MODULES, Q_PROJ, header_and_body, weights_bytes, write_adapter
 from tests.support.personas import TRAINING, write_persona
 
@@ -70,15 +70,6 @@ def test_a_useless_adapter_is_refused_and_the_old_one_stays(
         install_adapter(tmp_path / "bad", root, "pilot")
     assert load_member(root, "pilot").persona.adapter == good.pin
     assert {path.name for path in (root / "pilot" / "adapter").iterdir()} == {CONFIG_FILE, WEIGHTS_FILE}
-
-
-def test_a_file_is_replaced_whole_or_not_at_all(tmp_path: Path) -> None:
-    target = tmp_path / "file"
-    write_whole(target, b"old")
-    with pytest.raises(TypeError):
-        write_whole(target, "new")  # type: ignore[arg-type]
-    assert target.read_bytes() == b"old"
-    assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
 def test_the_data_digest_is_of_what_the_files_hold(tmp_path: Path) -> None:
