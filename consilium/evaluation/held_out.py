@@ -7,8 +7,11 @@ from dataclasses import dataclass
 
 from consilium.engines.protocol import Continuation, Engine, Message, Prompt, Spoken
 from consilium.errors import BadRows
-from consilium.evaluation.metrics import copy_rate, corpus_chrf, first_utility_match, frame_match, slot_f1
+from consilium.evaluation.command import first_utility_match
+from consilium.evaluation.copying import copy_rate
+from consilium.evaluation.frame import frame_match, slot_f1
 from consilium.evaluation.style import StyleClassifier
+from consilium.evaluation.texts import corpus_chrf
 from consilium.members.catalogue import Member
 from consilium.training.rows import Row
 

@@ -105,7 +105,7 @@ class Training(_Strict):
     """Licence of the data, hence of the adapter."""
     rows: RowsSpec = RowsSpec()
     metric: Literal["frame", "label", "correction", "split", "coverage", "translation", "command", "query", "style"]
-    """What its held-out statements are scored with, see :mod:`consilium.evaluation.metrics`."""
+    """What its held-out statements are scored with, see :mod:`consilium.evaluation.work`."""
     limit: Annotated[int, Field(ge=1)] | None = None
     """Train on at most this many rows."""
     epochs: Annotated[float, Field(gt=0, le=20)] = 1.0

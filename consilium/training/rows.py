@@ -57,9 +57,7 @@ def read_split(data: Path, spec: RowsSpec) -> Split:
         dev = _without(dev, train + test)
     learned = _each_reply(train) if spec.learn == "every" else train
     held_out = spec.held_out_requests or spec.requests
-    split = Split(
-        train=_phrased(learned, spec.requests), dev=_phrased(dev, held_out), test=_phrased(test, held_out)
-    )
+    split = Split(train=_phrased(learned, spec.requests), dev=_phrased(dev, held_out), test=_phrased(test, held_out))
     if empty := [name for name in ("train", "dev", "test") if not getattr(split, name)]:
         raise BadRows(f"{data} leaves no row for {empty[0]}. Give more rows, or relax [training.rows].")
     return split
