@@ -82,8 +82,8 @@ def exact_match(statement: str, references: Sequence[str]) -> float:
 def multiset_f1(said: Counter[Thing], due: Counter[Thing]) -> float:
     """Return the F1, from 0 to 1, of what was said against what was due; each may hold a thing several times.
 
-    Twice what is common over the sum of both, the harmonic mean of precision and recall (van Rijsbergen 1979, "Information Retrieval",
-    chapter 7); 1 where both are empty.
+    Twice what is common over the sum of both, the harmonic mean of precision and recall (van Rijsbergen 1979,
+    "Information Retrieval", chapter 7); 1 where both are empty.
 
     >>> multiset_f1(Counter("aab"), Counter("ab"))
     0.8

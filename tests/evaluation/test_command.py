@@ -18,6 +18,8 @@ class TestFirstUtility:
             ("env -i -u HOME LANG=C sort names", "sort"),
             ("A=1 B='two words' C+=3 make all", "make"),
             ("TODAY=$(date +%F) touch x", "date"),
+            ('SPARE="$(mktemp -d)"', "mktemp"),
+            ("SPARE=`mktemp -d`", "mktemp"),
             ("/usr/bin/env python3 -V", "python3"),
             ("/bin/ls", "ls"),
             ("\\ls -l", "ls"),
