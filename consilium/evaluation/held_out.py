@@ -2,13 +2,13 @@
 
 import asyncio
 import random
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from consilium.engines.protocol import Continuation, Engine, Message, Prompt, Spoken
 from consilium.errors import BadRows
-from consilium.evaluation.metrics import copy_rate, corpus_chrf, first_utility_match, frame_match, slot_f1
-from consilium.evaluation.style import StyleClassifier
+from consilium.evaluation.style import StyleClassifier, Voice
+from consilium.evaluation.work import work_of
 from consilium.members.catalogue import Member
 from consilium.training.rows import Row
 
@@ -29,16 +29,6 @@ class Style:
     """The member's own."""
     contrast: tuple[Row, ...]
     """Requests that the base answers to show its own voice; none of the rows that are scored."""
-    learned: tuple[str, ...]
-    """The replies that the member was trained on, for the copy rate."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Voice:
-    """A style, learned."""
-
-    classifier: StyleClassifier
-    author: str
     learned: tuple[str, ...]
     """The replies that the member was trained on, for the copy rate."""
 
@@ -72,18 +62,20 @@ async def evaluate_member(
 
     Returns:
         ``loss`` in nats a token (the end token included) of the first accepted reply, and the metrics of
-        `score_statements`, as shares in [0, 1].
+        the member's `Work`, as shares in [0, 1].
 
     Raises:
         BadRows: the member has no [training] table, or needs a style and got none.
+        BadPersona: its headline is no metric of its work.
     """
     voice = None if style is None else await _voice(engine, member, fallback, style)
+    work = work_of(member, voice)
     losses, scores = [], []
     for number, name in enumerate((fallback.name, member.name)):
         losses.append(await _loss(engine, name, member, rows))
         on_done((2 * number + 1) / 4)
         statements = await _statements(engine, name, member, rows)
-        scores.append(score_statements(member, statements, rows, voice))
+        scores.append(work.score(statements, rows))
         on_done((2 * number + 2) / 4)
     figures = {"loss": Score(base=losses[0], member=losses[1])}
     return figures | {metric: Score(base=scores[0][metric], member=scores[1][metric]) for metric in scores[0]}
@@ -93,38 +85,6 @@ async def _voice(engine: Engine, member: Member, fallback: Member, style: Style)
     plain = await _statements(engine, fallback.name, member, style.contrast)
     classifier = StyleClassifier.fit({**style.texts, fallback.name: plain})
     return Voice(classifier=classifier, author=style.author, learned=style.learned)
-
-
-def score_statements(
-    member: Member, statements: Sequence[str], rows: Sequence[Row], voice: Voice | None
-) -> dict[str, float]:
-    """Return the member's metrics over its statements, each a share in [0, 1].
-
-    ``chrf``: chrF, and how often the first utility is right. ``frame``: exact frames, and slot F1. ``style``: how often
-    the classifier takes a statement for the author's, not for another's or the bare base's; and the mean share of its
-    4-grams copied from the training rows.
-    """
-    kind = member.persona.training.metric if member.persona.training else None
-    references = [row.replies for row in rows]
-    pairs = list(zip(statements, references, strict=True))
-    if kind == "command":
-        return {
-            "chrf": corpus_chrf(statements, references),
-            "first_utility": _mean(first_utility_match(said, due) for said, due in pairs),
-        }
-    if kind == "frame":
-        return {
-            "frame_match": _mean(frame_match(said, due) for said, due in pairs),
-            "slot_f1": _mean(slot_f1(said, due) for said, due in pairs),
-        }
-    if kind == "style" and voice is not None:
-        return {
-            "style_accuracy": voice.classifier.accuracy(statements, voice.author),
-            "copy_rate": _mean(copy_rate(said, voice.learned) for said in statements),
-        }
-    raise BadRows(
-        f"{member.name!r} has metric {kind!r} and its voice is {voice!r}; it cannot be scored. Mend its [training]."
-    )
 
 
 def sampled(rows: Sequence[Row], count: int, seed: int) -> list[Row]:
@@ -163,8 +123,3 @@ def _messages(member: Member, row: Row) -> tuple[Message, ...]:
         Message(role="system", content=member.persona.system_prompt),
         Message(role="user", content=row.request),
     )
-
-
-def _mean(values: Iterable[float]) -> float:
-    found = list(values)
-    return sum(found) / len(found)

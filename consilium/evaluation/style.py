@@ -71,6 +71,16 @@ class StyleClassifier:
         return self.predict(texts).count(class_name) / len(texts)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Voice:
+    """A style, learned."""
+
+    classifier: StyleClassifier
+    author: str
+    learned: tuple[str, ...]
+    """The replies that the member was trained on, for the copy rate."""
+
+
 def read_style_texts(folder: Path) -> dict[str, list[str]]:
     """Read each ``*.jsonl`` of ``folder`` as one class, named by the file's stem, in the order of the names.
 

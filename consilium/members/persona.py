@@ -109,7 +109,9 @@ class Training(_Strict):
     """Licence of the data, hence of the adapter."""
     rows: RowsSpec = RowsSpec()
     metric: Literal["frame", "label", "correction", "split", "coverage", "translation", "command", "query", "style"]
-    """What its held-out statements are scored with, see :mod:`consilium.evaluation.metrics`."""
+    """What its held-out statements are scored with, see :mod:`consilium.evaluation.work`."""
+    headline: Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,39}$")] | None = None
+    """Which of its work's metrics tables and intervals show, where that is not the work's own choice."""
     limit: Annotated[int, Field(ge=1)] | None = None
     """Train on at most this many rows."""
     epochs: Annotated[float, Field(gt=0, le=20)] = 1.0

@@ -22,6 +22,8 @@ class Row:
 
     request: str
     replies: tuple[str, ...]
+    input: str = ""
+    """What the request was phrased around, which a copy is told by; empty: the request is all there is."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,7 +75,7 @@ def _each_reply(rows: Iterable[Row]) -> tuple[Row, ...]:
 def _phrased(rows: Iterable[Row], phrasings: Sequence[str]) -> tuple[Row, ...]:
     """Put the phrasings around the requests, in turn."""
     return tuple(
-        replace(row, request=phrasing.replace("{input}", row.request))
+        replace(row, request=phrasing.replace("{input}", row.request), input=row.request)
         for row, phrasing in zip(rows, cycle(phrasings), strict=False)
     )
 

@@ -101,7 +101,7 @@ class TestPairs:
         split = read_split(folder, RowsSpec())
         assert requests(split.train) == ["train 0", "train 1"]
         assert requests(split.dev) == ["dev 0", "dev 1"]
-        assert split.test[1] == Row(request="test 1", replies=("berth 1",))
+        assert split.test[1] == Row(request="test 1", replies=("berth 1",), input="test 1")
 
     def test_the_last_fifth_of_one_file_is_kept_back(self, tmp_path: Path) -> None:
         split = read_split(write_rows(tmp_path / "rows.jsonl", pairs(20)), RowsSpec())
@@ -133,7 +133,9 @@ class TestPairs:
             ("boat?", ("b",)),
             ("ship", ("c",)),
         ]
-        assert split.test == (Row(request="raft", replies=("d", "e")),), "all replies count where it is measured"
+        assert split.test == (Row(request="raft", replies=("d", "e"), input="raft"),), (
+            "all replies count where it is measured"
+        )
 
     def test_phrasing_hides_no_overlap(self, folder: Path) -> None:
         write_rows(folder / "dev.jsonl", [{"input": "other", "targets": "x"}, {"input": "train 1", "targets": "x"}])
@@ -148,6 +150,12 @@ class TestPairs:
         assert requests(split.dev) == ["north 8", "south 8"]
         assert requests(split.test) == ["north 9", "south 9"]
 
+    def test_what_a_request_is_phrased_around_is_kept(self, folder: Path) -> None:
+        spec = RowsSpec(requests=("Where does {input} lie?",), held_out_requests=("{input}, please: {input}",))
+        split = read_split(folder, spec)
+        assert [row.input for row in split.train] == ["train 0", "train 1"]
+        assert split.test[0] == Row(request="test 0, please: test 0", replies=("berth 0",), input="test 0")
+
     def test_rows_outside_the_limits_are_left_out(self, folder: Path) -> None:
         rows = [
             {"input": "short", "targets": ["kept out by its request"]},
@@ -160,7 +168,7 @@ class TestPairs:
             write_rows(folder / f"{name}.jsonl", pairs(1, word=f"{name} of length"))
         spec = RowsSpec(min_input_chars=6, max_target_chars=40, exclude=("pirate",))
         assert read_split(folder, spec).train == (
-            Row(request="a request of length", replies=("kept", "also accepted")),
+            Row(request="a request of length", replies=("kept", "also accepted"), input="a request of length"),
         )
 
     def test_an_excluded_word_is_taken_literally_and_from_its_beginning(self, folder: Path) -> None:

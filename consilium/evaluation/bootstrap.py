@@ -1,0 +1,84 @@
+"""Bootstrap: how far a difference between two speakers could have come from the choice of rows."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from consilium.errors import BadRows
+from consilium.evaluation.work import Work
+from consilium.training.rows import Row
+
+CONFIDENCE = 0.95
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Interval:
+    """A difference of two shares, from -1 to 1, and the bounds it lies between with a confidence of 95 %."""
+
+    difference: float
+    low: float
+    high: float
+
+
+def paired_interval(
+    work: Work,
+    statements_a: Sequence[str],
+    statements_b: Sequence[str],
+    rows: Sequence[Row],
+    *,
+    resamples: int = 1_000,
+    seed: int = 0,
+) -> Interval:
+    """Return how much ``statements_a`` are above ``statements_b`` in the work's headline metric.
+
+    Rows are drawn with replacement, as many as there are, and both sides are scored on the same draw (Koehn 2004,
+    "Statistical Significance Tests for Machine Translation Evaluation", section 4.3); the bounds are the 2.5th and the
+    97.5th percentile of the differences (Efron and Tibshirani 1993, "An Introduction to the Bootstrap", chapter 13).
+
+    Macro-F1 is computed anew on each draw, over the labels that are due in it. chrF over a corpus would take minutes
+    for that: difference and bounds are of the **mean of sentence chrF** in its place, which weighs a short statement
+    like a long one, so that the difference is not quite that of the corpus figures.
+
+    Args:
+        work: whose headline metric is compared.
+        statements_a: one for each row.
+        statements_b: one for each row, by the other speaker.
+        rows: what both answered.
+        resamples: how many draws; the bounds are steady to about a tenth of their distance at 1,000.
+        seed: of the draws; the same seed gives the same bounds.
+
+    Raises:
+        BadRows: there are no rows, or not as many statements, or no resamples.
+
+    >>> from consilium.evaluation.work import WORKS
+    >>> rows = [Row(request=f"boat {n}", replies=("in",)) for n in range(50)]
+    >>> paired_interval(WORKS["label"], ["in"] * 50, ["out"] * 50, rows)
+    Interval(difference=1.0, low=1.0, high=1.0)
+    """
+    if resamples < 1:
+        raise BadRows(f"resamples={resamples!r}: an interval needs at least one draw. Leave it at 1,000.")
+    earned = [np.array(work.per_row(statements, rows)) for statements in (statements_a, statements_b)]
+    draws = np.random.default_rng(seed).integers(len(rows), size=(resamples, len(rows)))
+    metric = work.metrics[work.headline]
+    if metric.resampled_whole:
+
+        def difference(places: Sequence[int]) -> float:
+            drawn = [rows[place] for place in places]
+            above, below = (
+                metric.over([said[place] for place in places], drawn) for said in (statements_a, statements_b)
+            )
+            return above - below
+
+        found = difference(range(len(rows)))
+        differences = np.array([difference(places) for places in draws.tolist()])
+    else:
+        gains = earned[0] - earned[1]
+        found, differences = float(gains.mean()), gains[draws].mean(axis=1)
+    return _interval(found, differences)
+
+
+def _interval(found: float, differences: NDArray[np.float64]) -> Interval:
+    low, high = np.quantile(differences, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
+    return Interval(difference=found, low=float(low), high=float(high))
