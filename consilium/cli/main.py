@@ -9,10 +9,11 @@ import consilium
 from consilium.cli.asking import ask, chat, route
 from consilium.cli.consoles import aside
 from consilium.cli.doctor import doctor
+from consilium.cli.evaluating import eval_app
 from consilium.cli.ledger import ledger_app, outcome_app
 from consilium.cli.members import members_app
 from consilium.cli.rendering import clean
-from consilium.cli.training import eval_app, train_app
+from consilium.cli.training import train_app
 from consilium.errors import ConsiliumError
 
 app = typer.Typer(

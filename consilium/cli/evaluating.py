@@ -1,0 +1,193 @@
+"""consilium eval members: each member at its own work and at everybody else's, beside the bare base."""
+
+import asyncio
+import json
+import shlex
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Table
+
+from consilium.cli.consoles import aside, out, provisioning
+from consilium.cli.options import AsJson, Personas, examples, given
+from consilium.errors import BadRows
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from consilium.evaluation.matrix import Matrix, Task
+    from consilium.members.base import Base
+    from consilium.members.catalogue import Catalogue, Member
+    from consilium.settings import Settings
+
+OTHERS_ROWS = 40
+
+eval_app = typer.Typer(help="Measure members.", no_args_is_help=True)
+
+
+@eval_app.command(
+    "members",
+    epilog=examples(
+        "eval members --data ../shared/data/house --sample 40",
+        "eval members --data ../shared/data/house --members operator,analyst --json",
+        "eval members --data ../shared/data/house --resume --page docs/results/members.md",
+    ),
+)
+def eval_members_command(
+    data: Annotated[
+        list[Path],
+        typer.Option(
+            help="Folder with a folder for each member, or with the files that personas name; may be repeated."
+        ),
+    ],
+    members: Annotated[str, typer.Option(help="Names, separated by commas; else all whose rows are there.")] = "",
+    sample: Annotated[
+        int | None,
+        typer.Option(min=1, help="Use at most this many held-out rows.", show_default="200 spoken, all scored"),
+    ] = None,
+    others: Annotated[int, typer.Option(min=1, help="Rows that members answer whose work it is not.")] = OTHERS_ROWS,
+    seed: Annotated[int, typer.Option(help="Of sampling, of rows and of tokens.")] = 0,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Keep the answers of an evaluation that was cut off.")
+    ] = False,
+    work: Annotated[Path, typer.Option(help="Folder where answers are kept.")] = Path("storage/evaluation"),
+    page: Annotated[
+        Path | None, typer.Option(help="Write the page of results here, and the heatmap beside it.")
+    ] = None,
+    personas: Personas = None,
+    as_json: AsJson = False,
+) -> None:
+    """Score members on held-out rows: their own work, everybody else's, and the bare base with and without examples.
+
+    Each member's own figures go into results.json beside its persona. Nothing that a member says is ever run.
+    """
+    from consilium.evaluation.tasks import Tasks, data_of
+    from consilium.members.catalogue import Catalogue
+    from consilium.settings import Settings
+
+    settings = Settings.load(**given(personas=personas))
+    catalogue = Catalogue.load(settings.personas)
+    chosen = catalogue.pick([name.strip() for name in members.split(",") if name.strip()]) or tuple(
+        member for member in catalogue.members.values() if member.adapter and data_of(member, data) is not None
+    )
+    if not chosen:
+        raise BadRows(f"{', '.join(map(str, data))} hold no rows for any member. Name a folder with one for each.")
+    tasks = Tasks(catalogue.members.values(), data, sample=sample, seed=seed)
+    matrix = measure_members(
+        settings,
+        catalogue,
+        [tasks.read(member) for member in chosen],
+        others=others,
+        seed=seed,
+        answers=work / "answers.jsonl",
+        resume=resume,
+    )
+    show(matrix)
+    if page is not None:
+        _write_page(matrix, page)
+    if as_json:
+        from consilium.evaluation.members_page import figures
+
+        typer.echo(json.dumps({"members": figures(matrix)}, ensure_ascii=False))
+
+
+def measure_members(
+    settings: "Settings",
+    catalogue: "Catalogue",
+    tasks: "Sequence[Task]",
+    *,
+    others: int,
+    seed: int,
+    answers: Path,
+    resume: bool,
+) -> "Matrix":
+    """Measure, with a bar, and write each member's results.json."""
+    from consilium.engines.embedded.engine import EmbeddedEngine
+    from consilium.evaluation.answers import Answers
+    from consilium.evaluation.matrix import asked, measure
+    from consilium.evaluation.results import write_results
+
+    answers.parent.mkdir(parents=True, exist_ok=True)
+    if not resume:
+        answers.unlink(missing_ok=True)
+    fallback = catalogue.get(catalogue.fallback)
+
+    async def run() -> "Matrix":
+        bar = bar_of("measuring")
+        with bar:
+            task = bar.add_task("rows", total=asked(tasks, others))
+            async with EmbeddedEngine(base_of(settings), catalogue) as engine:
+                return await measure(
+                    Answers(engine, answers, seed=seed),
+                    fallback,
+                    tasks,
+                    others_rows=others,
+                    on_done=lambda count: bar.advance(task, count),
+                )
+
+    matrix = asyncio.run(run())
+    for task in tasks:
+        write_results(catalogue.root, matrix, task, seed=seed, command=command_line())
+    return matrix
+
+
+def show(matrix: "Matrix") -> None:
+    """Print each member's headline figures beside the controls'."""
+    from consilium.evaluation.members_page import figures
+
+    table = Table(box=None, header_style="bold")
+    for column in ("member", "metric", "rows", "trivial", "base", "3-shot", "member"):
+        table.add_column(column, justify="left" if column in ("member", "metric") else "right")
+    for name, found in figures(matrix).items():
+        shown = [f"{found[arm]:.1f}" for arm in ("trivial", "base", "base_3shot", "member")]
+        table.add_row(name, str(found["metric"]), str(found["rows"]), *shown)
+    out().print(table)
+
+
+def _write_page(matrix: "Matrix", page: Path) -> None:
+    from consilium.evaluation.heatmap import draw_heatmap
+    from consilium.evaluation.members_page import members_page
+    from consilium.members.files import write_whole
+
+    picture = page.with_suffix(".svg")
+    draw_heatmap(matrix, picture)
+    write_whole(page, members_page(matrix, command=command_line(), picture=picture.name).encode())
+    aside().print(f"wrote {page} and {picture}")
+
+
+def command_line() -> str:
+    """Return the command that is being run, to be put beside what it made."""
+    return shlex.join(["consilium", *sys.argv[1:]])
+
+
+def opened(name: str, personas: Path | None) -> "tuple[Settings, Catalogue, Member]":
+    """Return settings and catalogue, and the member of that name."""
+    from consilium.members.catalogue import Catalogue
+    from consilium.settings import Settings
+
+    settings = Settings.load(**given(personas=personas))
+    catalogue = Catalogue.load(settings.personas)
+    return settings, catalogue, catalogue.get(name)
+
+
+def base_of(settings: "Settings") -> "Base":
+    """Open the base model; shows a bar while it is provisioned."""
+    from consilium.members.base import open_base
+
+    with provisioning() as progress:
+        return open_base(settings.base, cache=settings.cache_dir, progress=progress)
+
+
+def bar_of(title: str) -> Progress:
+    """Return a bar for long work."""
+    columns = (
+        TextColumn(title),
+        BarColumn(),
+        TextColumn("{task.completed:,.0f}/{task.total:,.0f}  {task.description}"),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )
+    return Progress(*columns, console=aside())

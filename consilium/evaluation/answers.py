@@ -1,0 +1,117 @@
+"""What arms answered to rows, and how likely they found the references: asked once, and kept on disk."""
+
+import asyncio
+import hashlib
+import json
+from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from consilium.engines.protocol import Continuation, Engine, Likelihood, Message, Prompt, Spoken
+from consilium.errors import BadRows, EngineLost
+from consilium.evaluation.arms import Arm
+from consilium.training.rows import Row
+
+AT_ONCE = 64
+"""Statements that are asked for at one time: enough to keep the engine's batch full."""
+SCORED_AT_ONCE = 16
+"""Continuations in one call."""
+
+OnDone = Callable[[int], None]
+"""Told how many more rows were answered."""
+
+
+class Answers:
+    """Asks an engine, and remembers by what was asked of whose weights.
+
+    A line of JSON an answer, appended as it comes: an evaluation that is cut off goes on where it was, and one with
+    other rows or a newer member pays for what is new. A torn last line is dropped.
+    """
+
+    def __init__(self, engine: Engine, file: Path, *, seed: int = 0) -> None:
+        self._engine = engine
+        self._file = file
+        self._seed = seed
+        self._known = _read(file)
+
+    async def statements(self, arm: Arm, rows: Sequence[Row], on_done: OnDone = lambda _count: None) -> list[str]:
+        """Return what the arm says to each row."""
+        gate = asyncio.Semaphore(AT_ONCE)
+
+        async def answer(row: Row) -> str:
+            async with gate:
+                said = await self._remembered(
+                    {"say": _asked(arm.messages(row)), "how": arm.sampling.model_dump(mode="json"), "seed": self._seed},
+                    arm,
+                    lambda: self._speak(arm, row),
+                )
+            on_done(1)
+            return str(said)
+
+        async with asyncio.TaskGroup() as group:
+            asked = [group.create_task(answer(row)) for row in rows]
+        return [task.result() for task in asked]
+
+    async def likelihoods(
+        self, arm: Arm, rows: Sequence[Row], replies: Sequence[str], on_done: OnDone = lambda _count: None
+    ) -> list[Likelihood]:
+        """Return how likely the arm finds each reply to the row in the same place."""
+        keys = [
+            _key({"find": _asked(arm.messages(row)), "reply": reply}, arm)
+            for row, reply in zip(rows, replies, strict=True)
+        ]
+        missing = [place for place, key in enumerate(keys) if key not in self._known]
+        missing.sort(key=lambda place: rows[place].request)  # replies to one row share the reading of its prompt
+        for start in range(0, len(missing), SCORED_AT_ONCE):
+            places = missing[start : start + SCORED_AT_ONCE]
+            asked = [
+                Continuation(member=arm.member.name, messages=arm.messages(rows[place]), text=replies[place])
+                for place in places
+            ]
+            for place, found in zip(places, await self._engine.likelihood(asked), strict=True):
+                self._keep(keys[place], [found.log_probability, found.tokens])
+            on_done(len(places))
+        on_done(len(keys) - len(missing))
+        return [Likelihood(log_probability=self._known[key][0], tokens=self._known[key][1]) for key in keys]
+
+    async def _remembered(self, asked: dict[str, Any], arm: Arm, ask: Callable[[], Awaitable[str]]) -> object:
+        key = _key(asked, arm)
+        if key not in self._known:
+            self._keep(key, await ask())
+        return self._known[key]
+
+    async def _speak(self, arm: Arm, row: Row) -> str:
+        prompt = Prompt(member=arm.member.name, messages=arm.messages(row), sampling=arm.sampling, seed=self._seed)
+        async for piece in self._engine.generate(prompt):
+            if isinstance(piece, Spoken):
+                return piece.text
+        raise EngineLost(f"{arm.member.name!r} ended without a statement to {row.request!r:.60}.")
+
+    def _keep(self, key: str, answer: object) -> None:
+        self._known[key] = answer
+        with self._file.open("a", encoding="utf-8") as file:
+            file.write(json.dumps([key, answer], ensure_ascii=False) + "\n")
+
+
+def _asked(messages: Sequence[Message]) -> list[tuple[str, str]]:
+    return [(message.role, message.content) for message in messages]
+
+
+def _key(asked: dict[str, Any], arm: Arm) -> str:
+    """Name a question by its content and by the weights that answer it, not by who the arm is."""
+    weights = arm.member.content_name if arm.member.adapter else ""
+    return hashlib.sha256(json.dumps([weights, asked], sort_keys=True).encode()).hexdigest()[:24]
+
+
+def _read(file: Path) -> dict[str, Any]:
+    """Read what is known; a last line that was cut off is cut off whole."""
+    if not file.exists():
+        return {}
+    content = file.read_bytes()
+    whole = content[: content.rfind(b"\n") + 1]
+    if len(whole) < len(content):
+        file.write_bytes(whole)
+    try:
+        return dict(json.loads(line) for line in whole.splitlines())
+    except ValueError as error:
+        raise BadRows(f"{file} holds no answers: {error}. Remove it, or name another file.") from error

@@ -1,0 +1,167 @@
+"""The matrix of members and kinds of work: each on its own rows, on everybody else's, and beside the controls."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+
+from consilium.engines.protocol import Likelihood
+from consilium.evaluation.answers import Answers, OnDone
+from consilium.evaluation.arms import Arm, prompted, seated
+from consilium.evaluation.bootstrap import Interval, paired_interval
+from consilium.evaluation.work import Work
+from consilium.members.catalogue import Member
+from consilium.training.rows import Row
+
+BASE, BASE_3SHOT = "base", "base_3shot"
+"""Controls: the bare base with the member's own system prompt, and the same after three training rows."""
+SHOTS = 3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Task:
+    """One member's work, and the rows it is measured on."""
+
+    member: Member
+    work: Work
+    spoken: tuple[Row, ...]
+    """Rows that are answered in words."""
+    scored: tuple[Row, ...]
+    """Rows whose first reply's likelihood is asked for."""
+    shots: tuple[Row, ...]
+    """Training rows that the base is shown."""
+    labels: tuple[str, ...] = ()
+    """The replies there are, where the work is to choose one of a few."""
+
+    @property
+    def name(self) -> str:
+        """The member's name."""
+        return self.member.name
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cell:
+    """One arm on one task."""
+
+    rows: tuple[Row, ...]
+    """The rows that it answered in words."""
+    statements: tuple[str, ...]
+    metrics: Mapping[str, float]
+    """Shares from 0 to 1."""
+    loss: float
+    """Nats a token of the first accepted replies, their ends included."""
+    by_likelihood: Mapping[str, float] = field(default_factory=dict)
+    """The metrics where the likeliest label counts as said."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Matrix:
+    """All cells, by task and arm."""
+
+    tasks: tuple[Task, ...]
+    cells: Mapping[tuple[str, str], Cell]
+
+    def gain(self, task: Task, over: str) -> Interval:
+        """Return how far the task's own member is above another arm, on the rows that both answered."""
+        own, other = self.cells[task.name, task.name], self.cells[task.name, over]
+        rows = len(other.rows)
+        return paired_interval(task.work, own.statements[:rows], other.statements, other.rows)
+
+    def rival(self, task: Task) -> str:
+        """Return the other member that does best at the task; of equals, the one whose loss is lower."""
+        others = [arm for name, arm in self.cells if name == task.name and arm not in (task.name, BASE, BASE_3SHOT)]
+
+        def merit(arm: str) -> tuple[float, float]:
+            cell = self.cells[task.name, arm]
+            return cell.metrics[task.work.headline], -cell.loss
+
+        return max(others, key=merit)
+
+
+def choose_shots(rows: Sequence[Row]) -> tuple[Row, ...]:
+    """Return the first rows whose replies all differ, as many as the base is shown."""
+    by_reply = {row.replies[0]: row for row in reversed(rows)}
+    chosen = [row for row in rows if by_reply[row.replies[0]] is row]
+    return tuple(islice(chosen, SHOTS))
+
+
+def choose_labels(rows: Sequence[Row], most: int = 20) -> tuple[str, ...]:
+    """Return the replies of the rows where there are few of them, in alphabetical order; else none."""
+    labels = sorted({row.replies[0] for row in rows})
+    return tuple(labels) if len(labels) <= most else ()
+
+
+async def measure(
+    answers: Answers,
+    fallback: Member,
+    tasks: Sequence[Task],
+    *,
+    others_rows: int,
+    on_done: OnDone = lambda _count: None,
+) -> Matrix:
+    """Ask every arm for what the matrix needs.
+
+    Args:
+        answers: asks, and remembers.
+        fallback: the member without an adapter.
+        tasks: whose members are also the columns.
+        others_rows: of a task's rows, how many the members answer whose work it is not.
+        on_done: told how many more rows were answered; `asked` says how many there are in all.
+    """
+    cells = {}
+    for task in tasks:
+        for arm in _arms(task, fallback, tasks):
+            own = arm.name in (task.name, BASE, BASE_3SHOT)
+            rows = task.spoken if own else task.spoken[:others_rows]
+            cells[task.name, arm.name] = await _cell(answers, task, arm, rows, labelled=own, on_done=on_done)
+    return Matrix(tasks=tuple(tasks), cells=cells)
+
+
+def asked(tasks: Sequence[Task], others_rows: int) -> int:
+    """Return how many rows `measure` asks for."""
+    total = 0
+    for task in tasks:
+        own = 3 * (len(task.spoken) + len(task.scored) + len(task.spoken) * len(task.labels))
+        others = (len(tasks) - 1) * (len(task.spoken[:others_rows]) + len(task.scored))
+        total += own + others
+    return total
+
+
+def _arms(task: Task, fallback: Member, tasks: Sequence[Task]) -> list[Arm]:
+    sampling = task.member.persona.sampling
+    return [
+        prompted(BASE, fallback, task.member),
+        prompted(BASE_3SHOT, fallback, task.member, task.shots),
+        *(seated(other.member, sampling=sampling) for other in tasks),
+    ]
+
+
+async def _cell(
+    answers: Answers, task: Task, arm: Arm, rows: tuple[Row, ...], *, labelled: bool, on_done: OnDone
+) -> Cell:
+    statements = tuple(await answers.statements(arm, rows, on_done))
+    scores = await answers.likelihoods(arm, task.scored, [row.replies[0] for row in task.scored], on_done)
+    return Cell(
+        rows=rows,
+        statements=statements,
+        metrics=task.work.score(statements, rows),
+        loss=_loss(scores),
+        by_likelihood=await _by_likelihood(answers, task, arm, rows, on_done) if labelled and task.labels else {},
+    )
+
+
+async def _by_likelihood(
+    answers: Answers, task: Task, arm: Arm, rows: tuple[Row, ...], on_done: OnDone
+) -> Mapping[str, float]:
+    """Score the label that the arm finds likeliest: what it knows, whatever it would have said."""
+    count = len(task.labels)
+    every = [row for row in rows for _ in task.labels]
+    found = await answers.likelihoods(arm, every, list(task.labels) * len(rows), on_done)
+    likeliest = [
+        max(zip(found[at : at + count], task.labels, strict=True), key=lambda pair: pair[0].log_probability)[1]
+        for at in range(0, len(found), count)
+    ]
+    return task.work.score(likeliest, rows)
+
+
+def _loss(found: Sequence[Likelihood]) -> float:
+    return -sum(one.log_probability for one in found) / sum(one.tokens for one in found)

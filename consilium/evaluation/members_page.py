@@ -1,0 +1,133 @@
+"""The page about members: tables of a matrix, in Markdown."""
+
+from collections.abc import Sequence
+
+from consilium.evaluation.bootstrap import Interval
+from consilium.evaluation.matrix import BASE, BASE_3SHOT, Matrix, Task
+
+_HOW_TO_READ = """\
+Rows are held-out ones, a share of them without any instruction, the rest under instructions that no member was trained
+on. *Trivial* is what takes no skill: the input copied, or the commonest reply. *Base* is the bare base with the
+member's own system prompt, *3-shot* the same after three training rows. Figures are percent; in brackets the 95 %
+interval of the gain, rows drawn in pairs."""
+
+
+def members_page(matrix: Matrix, *, command: str, picture: str | None) -> str:
+    """Return the whole page.
+
+    Args:
+        matrix: what was measured.
+        command: what measured it.
+        picture: file name of the heatmap, if there is one.
+    """
+    heatmap = [f"![Loss of each member at each kind of work]({picture})"] if picture else []
+    parts = [
+        "# The members, each at its own work and at everybody else's",
+        f"Written by the command that measured it:\n\n```\n{command}\n```",
+        _HOW_TO_READ,
+        "## Own work",
+        _own(matrix),
+        "## Who else could do it",
+        "The other member that does best, on the rows that both answered.",
+        _rivals(matrix),
+        "## Wrong members: loss",
+        "Nats a token of the first accepted reply, its end included; the lowest of a line is bold.",
+        *heatmap,
+        _losses(matrix),
+        "## Wrong members: headline metric",
+        "Percent, each on the first rows of the task; the highest of a line is bold.",
+        _headlines(matrix),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _own(matrix: Matrix) -> str:
+    head = ("member", "rows", "metric", "trivial", "base", "3-shot", "member", "gain over base", "gain over 3-shot")
+    lines = []
+    for task in matrix.tasks:
+        cells = {arm: matrix.cells[task.name, arm] for arm in (BASE, BASE_3SHOT, task.name)}
+        trivial = task.work.trivial(cells[task.name].rows)
+        for metric in task.work.metrics:
+            figures = [_percent(values[metric]) for values in (trivial, *(cell.metrics for cell in cells.values()))]
+            gains = ["", ""]
+            if metric == task.work.headline:
+                gains = [_interval(matrix.gain(task, over)) for over in (BASE, BASE_3SHOT)]
+                figures[-1] = f"**{figures[-1]}**"
+            lines.append((task.name, str(len(cells[task.name].rows)), metric, *figures, *gains))
+        if task.labels:
+            figures = [_percent(cell.by_likelihood[task.work.headline]) for cell in cells.values()]
+            rows = str(len(cells[task.name].rows))
+            lines.append((task.name, rows, f"{task.work.headline}, likeliest label", "", *figures, "", ""))
+    return _table(head, lines)
+
+
+def _rivals(matrix: Matrix) -> str:
+    lines = []
+    for task in matrix.tasks:
+        rival = matrix.rival(task)
+        lines.append((task.name, task.work.headline, rival, _interval(matrix.gain(task, rival))))
+    return _table(("work of", "metric", "best other member", "own member's gain"), lines)
+
+
+def _losses(matrix: Matrix) -> str:
+    arms = columns(matrix)
+    lines = []
+    for task in matrix.tasks:
+        losses = {arm: matrix.cells[task.name, arm].loss for arm in arms}
+        lines.append((task.name, *_marked(losses, min(losses.values()), "{:.2f}")))
+    return _table(("work of", *arms), lines)
+
+
+def _headlines(matrix: Matrix) -> str:
+    arms = columns(matrix)
+    lines = []
+    for task in matrix.tasks:
+        rows = min(len(matrix.cells[task.name, arm].rows) for arm in arms)
+        shares = {}
+        for arm in arms:
+            cell = matrix.cells[task.name, arm]
+            shares[arm] = 100 * task.work.score(cell.statements[:rows], cell.rows[:rows])[task.work.headline]
+        lines.append((f"{task.name} ({task.work.headline}, {rows})", *_marked(shares, max(shares.values()), "{:.0f}")))
+    return _table(("work of", *arms), lines)
+
+
+def columns(matrix: Matrix) -> list[str]:
+    """Return the arms in the order in which tables and pictures show them: the members, then the controls."""
+    return [*(task.name for task in matrix.tasks), BASE, BASE_3SHOT]
+
+
+def _marked(values: dict[str, float], best: float, form: str) -> list[str]:
+    shown = {arm: form.format(value) for arm, value in values.items()}
+    return [f"**{text}**" if values[arm] == best else text for arm, text in shown.items()]
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.1f}"
+
+
+def _interval(gain: Interval) -> str:
+    return f"{100 * gain.difference:+.1f} [{100 * gain.low:+.1f}, {100 * gain.high:+.1f}]"
+
+
+def _table(head: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
+    aligned = ["---", *("--:" for _ in head[1:])]
+    return "\n".join(f"| {' | '.join(line)} |" for line in (head, aligned, *lines))
+
+
+def figures(matrix: Matrix) -> dict[str, dict[str, object]]:
+    """Return the headline figures of each member in percent, as ``consilium eval members --json`` prints them."""
+
+    def percent(task: Task, arm: str) -> float:
+        return round(100 * matrix.cells[task.name, arm].metrics[task.work.headline], 2)
+
+    return {
+        task.name: {
+            "metric": task.work.headline,
+            "base": percent(task, BASE),
+            "base_3shot": percent(task, BASE_3SHOT),
+            "member": percent(task, task.name),
+            "trivial": round(100 * task.work.trivial(matrix.cells[task.name, task.name].rows)[task.work.headline], 2),
+            "rows": len(matrix.cells[task.name, task.name].rows),
+        }
+        for task in matrix.tasks
+    }

@@ -1,0 +1,96 @@
+"""Tasks: what each member is measured on, found in folders of data."""
+
+import random
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from consilium.errors import BadRows
+from consilium.evaluation.matrix import Task, choose_labels, choose_shots
+from consilium.evaluation.style import StyleClassifier, Voice
+from consilium.evaluation.work import work_of
+from consilium.members.catalogue import Member
+from consilium.members.persona import Training
+from consilium.training.rows import Row, Split, read_split
+
+SPOKEN_ROWS = 200
+"""Rows of its own work that a member answers in words, unless it is said otherwise; the rest only tell likelihoods."""
+
+
+class Tasks:
+    """Reads tasks out of folders of data.
+
+    Args:
+        members: all members; a voice is told from those of the others.
+        folders: each laid out with a folder for each member, or with the files that personas name.
+        sample: use at most so many held-out rows; None speaks to `SPOKEN_ROWS` and scores all.
+        seed: of the sample.
+    """
+
+    def __init__(
+        self, members: Iterable[Member], folders: Sequence[Path], *, sample: int | None = None, seed: int = 0
+    ) -> None:
+        self._members = tuple(members)
+        self._folders = tuple(folders)
+        self._sample = sample
+        self._seed = seed
+        self._classifier: StyleClassifier | None = None
+
+    def read(self, member: Member, data: Path | None = None) -> Task:
+        """Return the member's task, with the rows in ``data`` where it is given.
+
+        Raises:
+            BadRows: the member has no [training] table, or no folder holds its rows, or they cannot be read.
+        """
+        training, split = training_of(member), self._split(member, data)
+        return Task(
+            member=member,
+            work=work_of(member, self._voice(member, split) if training.metric == "style" else None),
+            spoken=tuple(sampled(split.test, self._sample or SPOKEN_ROWS, self._seed)),
+            scored=tuple(sampled(split.test, self._sample or len(split.test), self._seed)),
+            shots=choose_shots(split.train),
+            labels=choose_labels(split.train) if training.metric == "label" else (),
+        )
+
+    def _split(self, member: Member, data: Path | None = None) -> Split:
+        found = data or data_of(member, self._folders)
+        if found is None:
+            places = ", ".join(map(str, self._folders))
+            raise BadRows(f"{places} hold no rows for {member.name!r}. Name the folder that does, or other members.")
+        return read_split(found, training_of(member).rows)
+
+    def _voice(self, member: Member, split: Split) -> Voice:
+        if self._classifier is None:
+            characters = [
+                other
+                for other in self._members
+                if data_of(other, self._folders) is not None and training_of(other).metric == "style"
+            ]
+            texts = {other.name: [row.replies[0] for row in self._split(other).train] for other in characters}
+            self._classifier = StyleClassifier.fit(texts)
+        learned = tuple(row.replies[0] for row in split.train)
+        return Voice(classifier=self._classifier, author=member.name, learned=learned)
+
+
+def data_of(member: Member, folders: Sequence[Path]) -> Path | None:
+    """Return where a member's rows are; None where none of the folders holds them."""
+    if member.persona.training is None:
+        return None
+    files = member.persona.training.rows.files
+    for folder in folders:
+        if files and all((folder / file).is_file() for file in files):
+            return folder
+        if not files and (folder / member.name).is_dir():
+            return folder / member.name
+    return None
+
+
+def training_of(member: Member) -> Training:
+    """Return the persona's [training] table. Raises `BadRows` where there is none."""
+    if member.persona.training is None:
+        raise BadRows(f"{member.name!r} has no [training] table in its persona. Write one, or name another member.")
+    return member.persona.training
+
+
+def sampled(rows: Sequence[Row], count: int, seed: int) -> list[Row]:
+    """Return ``count`` of the rows, the same for the same seed; all where there are no more."""
+    return list(rows) if len(rows) <= count else random.Random(seed).sample(list(rows), count)  # noqa: S311 -- a sample, no secret
