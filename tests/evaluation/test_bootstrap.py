@@ -1,5 +1,6 @@
 """Intervals of differences: what they contain, and what they are of."""
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -59,6 +60,30 @@ def test_chrf_is_the_mean_of_its_sentences() -> None:
     assert found.difference == pytest.approx(sum(chrf(a, due) - chrf(b, due) for a, b, due in pairs) / 3)
     # The short row that is right outweighs the long one, which over the corpus it does not.
     assert corpus_chrf(said, references) - corpus_chrf(other, references) < 0 < found.difference
+
+
+def test_most_intervals_hold_the_difference_they_were_drawn_from() -> None:
+    generator = np.random.default_rng(7)
+    held = 0
+    for _ in range(200):
+        better, worse = (generator.random(len(ROWS)) < chance for chance in (0.7, 0.5))
+        said, other = (
+            [right if got else "lost" for right, got in zip(RIGHT, side, strict=True)] for side in (better, worse)
+        )
+        found = paired_interval(LABEL, said, other, ROWS, resamples=200)
+        held += found.low <= 0.2 <= found.high
+    # 95 % are promised; of 200, fewer than 180 would be a chance of one in a thousand.
+    assert 180 <= held < 200
+
+
+def test_more_rows_make_a_narrower_interval() -> None:
+    def width(count: int) -> float:
+        right = RIGHT[:count]
+        found = paired_interval(LABEL, right, ["lost"] * (count // 2) + right[count // 2 :], ROWS[:count])
+        assert found.difference == 0.5
+        return found.high - found.low
+
+    assert width(20) > 1.5 * width(100) > 0.1
 
 
 def test_the_same_seed_gives_the_same_bounds() -> None:

@@ -163,6 +163,50 @@ def test_who_may_come_is_told_with_its_negation(statement: str, yes: bool, no: b
     assert said(statement, "familyFriendly", "no") is no
 
 
+PUB = {
+    "name": "The Sea Mew",
+    "eatType": "pub",
+    "food": "Cornish",
+    "priceRange": "less than £20",
+    "customer rating": "average",
+    "area": "riverside",
+    "familyFriendly": "no",
+    "near": "Tides",
+}
+
+
+@pytest.mark.parametrize(
+    ("statement", "missing"),
+    [
+        (
+            "The Sea Mew is a cheap Cornish pub by the river near Tides. Customers rate it 3 out of 5, and it is not "
+            "family-friendly.",
+            set(),
+        ),
+        (
+            "Near Tides, on the riverside, adults find Cornish food for under £20 at The Sea Mew, a pub with an "
+            "average customer rating.",
+            set(),
+        ),
+        (
+            "The Sea Mew is a family-friendly pub near Tides. It serves Cornish food in the city centre, its prices "
+            "are average and its customer rating is high.",
+            {"priceRange", "customer rating", "area", "familyFriendly"},
+        ),
+        (
+            "By the river lies a pub. It is low rated, but the prices are high, and no kids come.",
+            {"name", "food", "priceRange", "customer rating", "near"},
+        ),
+        ("The Sea Mew.", set(PUB) - {"name"}),
+        ("I do not know.", set(PUB)),
+    ],
+)
+def test_whole_statements_are_searched_for_every_attribute(statement: str, missing: set[str]) -> None:
+    assert {name for name, value in PUB.items() if not said(statement, name, value)} == missing
+    request = ", ".join(f"{name}[{value}]" for name, value in PUB.items())
+    assert slot_coverage(statement, request) == pytest.approx(1 - len(missing) / len(PUB))
+
+
 class TestSlotCoverage:
     def test_it_is_the_share_of_the_attributes(self) -> None:
         request = "Say it well: name[The Sea Mew], eatType[pub], area[riverside], familyFriendly[no]"
