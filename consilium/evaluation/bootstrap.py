@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from consilium.errors import BadRows
-from consilium.evaluation.work import Work
+from consilium.evaluation.work import Metric, Work
 from consilium.training.rows import Row
 
 CONFIDENCE = 0.95
@@ -39,15 +39,7 @@ def paired_interval(
 
     Macro-F1 is computed anew on each draw, over the labels that are due in it. chrF over a corpus would take minutes
     for that: difference and bounds are of the **mean of sentence chrF** in its place, which weighs a short statement
-    like a long one, so that the difference is not quite that of the corpus figures.
-
-    Args:
-        work: whose headline metric is compared.
-        statements_a: one for each row.
-        statements_b: one for each row, by the other speaker.
-        rows: what both answered.
-        resamples: how many draws; the bounds are steady to about a tenth of their distance at 1,000.
-        seed: of the draws; the same seed gives the same bounds.
+    like a long one, so that the difference is not quite that of the corpus figures. The same seed, the same bounds.
 
     Raises:
         BadRows: there are no rows, or not as many statements, or no resamples.
@@ -59,24 +51,22 @@ def paired_interval(
     """
     if resamples < 1:
         raise BadRows(f"resamples={resamples!r}: an interval needs at least one draw. Leave it at 1,000.")
-    earned = [np.array(work.per_row(statements, rows)) for statements in (statements_a, statements_b)]
+    gains = np.subtract(work.per_row(statements_a, rows), work.per_row(statements_b, rows))
     draws = np.random.default_rng(seed).integers(len(rows), size=(resamples, len(rows)))
     metric = work.metrics[work.headline]
-    if metric.resampled_whole:
+    if not metric.resampled_whole:
+        return _interval(float(gains.mean()), gains[draws].mean(axis=1))
+    sides = (statements_a, statements_b)
+    found = _difference(metric, *sides, rows, range(len(rows)))
+    return _interval(found, np.array([_difference(metric, *sides, rows, places) for places in draws.tolist()]))
 
-        def difference(places: Sequence[int]) -> float:
-            drawn = [rows[place] for place in places]
-            above, below = (
-                metric.over([said[place] for place in places], drawn) for said in (statements_a, statements_b)
-            )
-            return above - below
 
-        found = difference(range(len(rows)))
-        differences = np.array([difference(places) for places in draws.tolist()])
-    else:
-        gains = earned[0] - earned[1]
-        found, differences = float(gains.mean()), gains[draws].mean(axis=1)
-    return _interval(found, differences)
+def _difference(
+    metric: Metric, above: Sequence[str], below: Sequence[str], rows: Sequence[Row], places: Sequence[int]
+) -> float:
+    drawn = [rows[place] for place in places]
+    figures = [metric.over([said[place] for place in places], drawn) for said in (above, below)]
+    return figures[0] - figures[1]
 
 
 def _interval(found: float, differences: NDArray[np.float64]) -> Interval:

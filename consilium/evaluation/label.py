@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
-from consilium.errors import BadRows, MissingExtra
-from consilium.evaluation.texts import check_references
+from consilium.errors import MissingExtra
+from consilium.evaluation.texts import check_corpus, check_references
 
 
 def label_match(statement: str, references: Sequence[str]) -> float:
@@ -47,8 +47,7 @@ def macro_f1(statements: Sequence[str], references: Sequence[Sequence[str]]) -> 
     >>> macro_f1(["boat", "boat", "boat", "boat"], [["boat"], ["boat"], ["boat"], ["buoy"]])
     0.42857142857142855
     """
-    if not statements or len(statements) != len(references):
-        raise BadRows(f"{len(statements)} statements, {len(references)} rows of references. Give one of each a row.")
+    check_corpus(statements, references)
     try:
         from sklearn.metrics import f1_score
     except ImportError as error:
@@ -56,19 +55,11 @@ def macro_f1(statements: Sequence[str], references: Sequence[Sequence[str]]) -> 
     said = [_label(statement) for statement in statements]
     due = [_due(label, row) for label, row in zip(said, references, strict=True)]
     numbers = {label: number for number, label in enumerate(sorted(set(due)))}
-    return float(
-        f1_score(
-            [numbers[label] for label in due],
-            [numbers.get(label, -1) for label in said],
-            labels=list(numbers.values()),
-            average="macro",
-            zero_division=0.0,
-        )
-    )
+    codes = [numbers[label] for label in due], [numbers.get(label, -1) for label in said]
+    return float(f1_score(*codes, labels=list(numbers.values()), average="macro", zero_division=0.0))
 
 
 def _due(said: str, references: Sequence[str]) -> str:
-    check_references(references)
     accepted = [_label(reference) for reference in references]
     return said if said in accepted else accepted[0]
 

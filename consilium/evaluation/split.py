@@ -80,8 +80,8 @@ def sentences(text: str) -> int:
     for mark in re.finditer(r"[.?!]+", text):
         after = _AFTER.match(text, mark.end())
         if after and (after.end() == len(text) or (_starts(text, after.end()) and not _abbreviated(text, mark))):
-            found, done = found + 1, after.end()
-    return found + bool(re.search(r"\w", text[done:]))
+            found, done = found + _has_word(text[done : mark.start()]), after.end()
+    return found + _has_word(text[done:])
 
 
 def two_sentences(statement: str) -> float:
@@ -95,6 +95,10 @@ def two_sentences(statement: str) -> float:
     0.0
     """
     return float(sentences(statement) == 2 and re.search(r"[.?!]\W*$", statement) is not None)
+
+
+def _has_word(text: str) -> bool:
+    return re.search(r"\w", text) is not None
 
 
 def _starts(text: str, place: int) -> bool:

@@ -54,10 +54,7 @@ def corpus_chrf(statements: Sequence[str], references: Sequence[Sequence[str]]) 
     >>> corpus_chrf(["two boats", "one"], [["two boats"], ["three", "one"]])
     1.0
     """
-    if not statements or len(statements) != len(references):
-        raise BadRows(f"{len(statements)} statements, {len(references)} rows of references. Give one of each a row.")
-    for row in references:
-        check_references(row)
+    check_corpus(statements, references)
     streams = [list(stream) for stream in zip_longest(*references)]
     return float(_chrf().corpus_score(list(statements), streams).score) / 100
 
@@ -110,6 +107,19 @@ def check_references(references: Sequence[str]) -> None:
     """
     if isinstance(references, str) or not references:
         raise BadRows(f"references={references!r}: a statement is scored against a list of at least one text.")
+
+
+def check_corpus(statements: Sequence[str], references: Sequence[Sequence[str]]) -> None:
+    """Raise `BadRows` unless there are statements, and references for each.
+
+    >>> check_corpus(["a boat"], [])
+    Traceback (most recent call last):
+    consilium.errors.BadRows: 1 statements, 0 rows of references. Give one of each a row.
+    """
+    if not statements or len(statements) != len(references):
+        raise BadRows(f"{len(statements)} statements, {len(references)} rows of references. Give one of each a row.")
+    for row in references:
+        check_references(row)
 
 
 def _chrf() -> "CHRF":

@@ -99,6 +99,8 @@ def test_size_is_checked_before_parsing(tmp_path: Path) -> None:
         ({"sampling": {"max_tokens": 0}}, "sampling.max_tokens"),
         ({"training": {**TRAINING, "licence": ""}}, "training.licence"),
         ({"training": {**TRAINING, "rank": 65}}, "training.rank"),
+        ({"training": {**TRAINING, "metric": "poetry"}}, "training.metric"),
+        ({"training": {**TRAINING, "headline": "Macro F1"}}, "training.headline"),
         ({"training": {**TRAINING, "rows": {"requests": []}}}, "training.rows.requests"),
         ({"adapter": {"digest": "abc", "base": "b@0123456789ab"}}, "adapter.digest"),
         ({"adapter": {"digest": "0" * 64, "base": "base"}}, "adapter.base"),
