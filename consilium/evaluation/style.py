@@ -3,20 +3,15 @@
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from consilium.errors import BadRows, MissingExtra
-from consilium.training.rows import read_jsonl
 
 if TYPE_CHECKING:
     from sklearn.pipeline import Pipeline
 
-MIN_CHARS = 60
-"""Shorter texts are left out: headings, and replies too brief to carry a style."""
 SMOOTHING = 0.1
 """Added to each word's count in each class. At 1 the class with the longest texts swallows the others."""
-_FIELDS = ("text", "definition", "fable")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,31 +76,5 @@ class Voice:
     """The replies that the member was trained on, for the copy rate."""
 
 
-def read_style_texts(folder: Path) -> dict[str, list[str]]:
-    """Read each ``*.jsonl`` of ``folder`` as one class, named by the file's stem, in the order of the names.
-
-    A row's text is its field ``text``, ``definition`` or ``fable``. Texts under `MIN_CHARS` characters are left out.
-
-    Raises:
-        BadRows: the folder holds no such file, or a row has no text.
-    """
-    texts = {
-        path.stem: [text for text in _texts(path) if len(text) >= MIN_CHARS] for path in sorted(folder.glob("*.jsonl"))
-    }
-    if not texts:
-        raise BadRows(f"{folder} holds no *.jsonl. Name a folder with one file for each class.")
-    return texts
-
-
 def _words(text: str) -> list[str]:
     return re.findall(r"\w+", text.lower())
-
-
-def _texts(path: Path) -> list[str]:
-    texts = []
-    for number, row in read_jsonl(path):
-        text = next((row[field] for field in _FIELDS if field in row), None)
-        if not isinstance(text, str):
-            raise BadRows(f"{path} line {number} has the text {text!r:.60}. Give it in one of {', '.join(_FIELDS)}.")
-        texts.append(text.strip())
-    return texts

@@ -1,0 +1,103 @@
+"""The matrix: everybody at everybody's work, and what is made of it."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from consilium.evaluation.answers import Answers
+from consilium.evaluation.matrix import BASE, BASE_3SHOT, Matrix, Task, asked, choose_labels, choose_shots, measure
+from consilium.evaluation.members_page import figures, members_page
+from consilium.evaluation.results import RESULTS_FILE, write_results, write_training
+from consilium.evaluation.tasks import Tasks
+from consilium.members.catalogue import Catalogue
+from consilium.training.rows import Row
+from tests.evaluation.conftest import Engine
+
+
+@pytest.fixture
+def tasks(crew: Catalogue, data: Path) -> list[Task]:
+    reader = Tasks(crew.members.values(), [data])
+    return [reader.read(crew.get(name)) for name in ("pilot", "crier")]
+
+
+@pytest.fixture
+async def matrix(crew: Catalogue, tasks: list[Task], speaking: Engine, tmp_path: Path) -> Matrix:
+    async with speaking() as engine:
+        return await measure(Answers(engine, tmp_path / "answers.jsonl"), crew.get("clerk"), tasks, others_rows=4)
+
+
+def test_each_is_best_at_its_own_work(matrix: Matrix) -> None:
+    assert figures(matrix) == {
+        "pilot": {"metric": "accuracy", "base": 50.0, "base_3shot": 50.0, "member": 100.0, "trivial": 50.0, "rows": 12},
+        "crier": {"metric": "exact_match", "base": 0.0, "base_3shot": 0.0, "member": 100.0, "trivial": 0.0, "rows": 12},
+    }
+    for task, rival in zip(matrix.tasks, ("crier", "pilot"), strict=True):
+        assert matrix.rival(task) == rival
+        assert len(matrix.cells[task.name, rival].rows) == 4
+        assert matrix.cells[task.name, task.name].loss < matrix.cells[task.name, rival].loss
+
+
+def test_gains_have_intervals(matrix: Matrix) -> None:
+    pilot, crier = matrix.tasks
+    gain = matrix.gain(pilot, BASE)
+    assert gain.difference == 0.5
+    assert 0 < gain.low < 0.5 < gain.high <= 1
+    assert (matrix.gain(crier, "pilot").low, matrix.gain(crier, BASE_3SHOT).high) == (1.0, 1.0)
+
+
+def test_labels_are_scored_by_likelihood_too(matrix: Matrix) -> None:
+    pilot, crier = matrix.tasks
+    assert set(matrix.cells["pilot", BASE].by_likelihood) == {"accuracy", "macro_f1"}
+    assert matrix.cells["pilot", "crier"].by_likelihood == {}
+    assert matrix.cells[crier.name, crier.name].by_likelihood == {}
+    assert pilot.labels == ("port", "starboard")
+
+
+async def test_progress_comes_to_what_was_announced(
+    crew: Catalogue, tasks: list[Task], speaking: Engine, tmp_path: Path
+) -> None:
+    done: list[int] = []
+    async with speaking() as engine:
+        answers = Answers(engine, tmp_path / "more.jsonl")
+        await measure(answers, crew.get("clerk"), tasks, others_rows=4, on_done=done.append)
+    assert sum(done) == asked(tasks, 4)
+
+
+def test_the_page_tells_the_command_and_marks_the_best(matrix: Matrix) -> None:
+    page = members_page(matrix, command="consilium eval members", picture="members.svg")
+    assert "```\nconsilium eval members\n```" in page
+    assert "![Loss of each member at each kind of work](members.svg)" in page
+    own = next(line for line in page.splitlines() if line.startswith("| pilot | 12 | accuracy |"))
+    assert own.split(" | ")[3:7] == ["50.0", "50.0", "50.0", "**100.0**"]
+    rows = [line for line in page.splitlines() if line.startswith("| crier")]
+    assert any("**100**" in line for line in rows)
+
+
+def test_results_keep_what_is_known_of_the_training(matrix: Matrix, crew: Catalogue) -> None:
+    pilot = matrix.tasks[0]
+    write_training(crew.root, "pilot", {"seconds": 12.5})
+    write_results(crew.root, matrix, pilot, seed=0, command="consilium eval members")
+    results = json.loads((crew.root / "pilot" / RESULTS_FILE).read_text())
+    assert results["training"] == {"seconds": 12.5}
+    assert results["member"] == crew.get("pilot").content_name
+    assert results["held_out"]["accuracy"] == {"trivial": 0.5, "base": 0.5, "base_3shot": 0.5, "member": 1.0}
+    assert results["held_out"]["loss"]["member"] < results["held_out"]["loss"]["base"]
+
+
+def test_the_heatmap_is_a_picture_of_every_cell(matrix: Matrix, tmp_path: Path) -> None:
+    from consilium.evaluation.heatmap import draw_heatmap
+
+    file = tmp_path / "members.svg"
+    draw_heatmap(matrix, file)
+    drawn = file.read_text()
+    assert drawn.startswith("<?xml")
+    cells, labels = 2 * 4, 2 + 4
+    assert drawn.count('id="text_') >= cells + labels
+
+
+def test_shots_show_different_replies() -> None:
+    rows = [Row(request=str(n), replies=(reply,)) for n, reply in enumerate("aabacbd")]
+    assert [row.request for row in choose_shots(rows)] == ["0", "2", "4"]
+    assert choose_labels(rows) == ("a", "b", "c", "d")
+    assert choose_labels(rows, most=3) == ()
