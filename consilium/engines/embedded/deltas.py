@@ -96,8 +96,6 @@ class BoundDeltas:
         return 1, self._rank * len(group), sum(outputs)
 
     def _fill(self, slot: int, delta: Delta | None) -> None:
-        import torch
-
         if self._bound[slot] is delta:
             return
         self._bound[slot] = delta
@@ -110,7 +108,7 @@ class BoundDeltas:
                 if delta is not None and used > first:
                     a[:, slot, first:used] = delta.a[name]
                     block = b[:, slot, place, : delta.rank] if b.shape[2] > 1 else b[:, slot, 0, first:used, outputs]
-                    torch.mul(delta.b[name], delta.scale, out=block)
+                    block.copy_(delta.b[name]).mul_(delta.scale)  # scaled in float32, whatever the file's precision
 
 
 class DeltaWindow:

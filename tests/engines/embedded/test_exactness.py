@@ -7,7 +7,7 @@ from consilium.engines.embedded.model import Scored
 from consilium.members.base import Base
 from consilium.members.catalogue import Member
 from consilium.testing.peft import peft_model, peft_name
-from tests.support.tiny import Speakers, some_ids, tiny_crew, write_tiny_base
+from tests.support.tiny import WORDS, Speakers, some_ids, tiny_crew, tiny_member, write_tiny_base
 
 CLOSE = 1e-4
 """Nats a token."""
@@ -55,3 +55,14 @@ def test_likelihoods_are_pefts(tiny: Base, crew: list[Member]) -> None:
         assert likelihood.log_probability == pytest.approx(expected, abs=CLOSE * len(reply))
         assert likelihood.tokens == len(reply)
     assert len({round(likelihood.log_probability, 2) for likelihood in found}) == len(asked)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_adapters_in_half_precision_are_scaled_in_float32(tiny: Base, dtype: torch.dtype) -> None:
+    """A scale such as 7 / sqrt(3) times a number in half precision is no number in half precision."""
+    member = tiny_member("mate", tiny, rank=3, alpha=7, rslora=True, dtype=dtype, spread=0.3)
+    reference = peft_model(tiny, [member])
+    prompt, reply = some_ids(9), list(range(6, WORDS, 20))
+    (found,) = Speakers(tiny).model.likelihoods([Scored(member=member, prompt=tuple(prompt), reply=tuple(reply))])
+    expected = peft_log_probability(reference, member, prompt, reply)
+    assert found.log_probability == pytest.approx(expected, abs=CLOSE * len(reply))
