@@ -11,6 +11,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from consilium.errors import AdapterRefused
+
 if TYPE_CHECKING:
     import torch
 
@@ -31,6 +33,14 @@ class Delta:
     """By projection, [layers, rank, inputs]."""
     b: "Mapping[str, torch.Tensor]"
     """By projection, [layers, rank, outputs]."""
+
+
+def overflown(member: str) -> AdapterRefused:
+    """Return the error for a member whose adapter is finite, and what the base computes with it is not."""
+    return AdapterRefused(
+        f"{member!r} computes numbers that are not finite: its adapter's weights are too large for this base. "
+        "Train the member again, with a smaller learning rate."
+    )
 
 
 class BoundDeltas:

@@ -55,6 +55,10 @@ class KeysValues:
         """Put the first ``tokens`` of what `read` returned into a slot."""
         self._data[:, :, slot, :, :tokens] = prefix[..., :tokens, :]
 
+    def clear(self, slot: int, tokens: int) -> None:
+        """Put zeros in place of a slot's first tokens."""
+        self._data[:, :, slot, :, :tokens] = 0.0
+
     @property
     def room(self) -> int:
         """Rows times tokens that there is room for."""

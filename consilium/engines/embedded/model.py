@@ -3,6 +3,7 @@
 Nothing here is safe to call from two threads. The worker calls.
 """
 
+import math
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from consilium.engines.embedded.batch import Batch
 from consilium.engines.embedded.decoder import Decoder
-from consilium.engines.embedded.deltas import GROUPS, BoundDeltas, Delta
+from consilium.engines.embedded.deltas import GROUPS, BoundDeltas, Delta, overflown
 from consilium.engines.embedded.keys_values import KeysValues
 from consilium.engines.embedded.prefixes import Prefixes
 from consilium.engines.embedded.row import Row
@@ -142,7 +143,11 @@ class Model:
         return Delta(rank=settings.r, scale=scale, a=stacked("A"), b=b)
 
     def likelihoods(self, asked: Sequence[Scored]) -> tuple[Likelihood, ...]:
-        """Return the likelihood of each reply after its prompt; one that several in succession share is read once."""
+        """Return the likelihood of each reply after its prompt; one that several in succession share is read once.
+
+        Raises:
+            AdapterRefused: as `load`; or it computes numbers that are not finite.
+        """
         import torch
 
         found: list[Likelihood] = []
@@ -151,7 +156,8 @@ class Model:
             for member, of_member in groupby(asked, key=lambda scored: scored.member):
                 deltas.bind(0, self.load(member))
                 for prompt, replies in groupby(of_member, key=lambda scored: scored.prompt):
-                    found.extend(self._scores(prompt, [scored.reply for scored in replies], deltas))
+                    scores = self._scores(prompt, [scored.reply for scored in replies], deltas)
+                    found.extend(_finite(score, member) for score in scores)
         return tuple(found)
 
     def _scores(
@@ -176,6 +182,12 @@ class Model:
             logits = read([*prompt[shared:], *reply[:-1]], shared, len(reply))
             chosen = logits.log_softmax(-1).gather(-1, torch.tensor(reply)[:, None])
             yield Likelihood(log_probability=float(chosen.sum()), tokens=len(reply))
+
+
+def _finite(score: Likelihood, member: Member) -> Likelihood:
+    if not math.isfinite(score.log_probability):
+        raise overflown(member.name)
+    return score
 
 
 def _read_tensors(adapter: Adapter) -> "dict[str, torch.Tensor]":

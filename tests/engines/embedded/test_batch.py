@@ -10,9 +10,10 @@ import pytest
 from consilium.engines.embedded import batch, keys_values, model
 from consilium.engines.embedded.prefixes import Prefixes
 from consilium.engines.embedded.row import Row
+from consilium.errors import AdapterRefused
 from consilium.members.base import Base
 from consilium.members.catalogue import Member
-from tests.support.tiny import Heard, Speakers, some_ids
+from tests.support.tiny import Heard, Speakers, some_ids, tiny_member
 
 SCHEDULES = 40
 ROWS = 14
@@ -175,3 +176,23 @@ def test_of_prompts_that_come_together_the_shortest_speaks_first(
     long, short = (speakers.add(crew[0], some_ids(length, seed=length), min_tokens=3).row for length in (90, 4))
     speakers.model.step()
     assert (len(short.drawn) > 0, long.drawn) == (True, [])
+
+
+@pytest.mark.parametrize("temperature", [0.0, 0.8])
+def test_numbers_that_overflow_harm_nobody_else(
+    tiny: Base, crew: list[Member], alone: Speakers, temperature: float
+) -> None:
+    """Weights may be finite and far too large; what they leave in a slot must not reach the slot's next row."""
+    speakers, bull = Speakers(tiny), tiny_member("bull", tiny, spread=1e30)
+    beside = speakers.add(crew[0], some_ids(7), min_tokens=12, max_tokens=12).row
+    lost = [speakers.add(bull, some_ids(30, seed=n), temperature=temperature, min_tokens=5) for n in range(2)]
+    speakers.model.step()
+    after = [speakers.add(crew[n], some_ids(3 + n, seed=n), min_tokens=9, max_tokens=9).row for n in range(3)]
+    speakers.finish()
+    for heard in lost:
+        (refusal,) = heard.pieces
+        assert isinstance(refusal, AdapterRefused)
+        assert "'bull' computes numbers that are not finite" in str(refusal)
+    assert beside.drawn == alone.say(crew[0], some_ids(7), min_tokens=12, max_tokens=12)
+    for n, row in enumerate(after):
+        assert row.drawn == alone.say(crew[n], some_ids(3 + n, seed=n), min_tokens=9, max_tokens=9)
