@@ -78,7 +78,8 @@ class Batch:
         first = len(self._speaking) + len(self._reading)
         if first == 0 and self._kv.room > KEPT_ROOM:
             self._kv = self._new_room()
-        self._kv.reserve(first + len(joining), max(row.most_tokens for row, _ in joining))
+        rows = [*self._speaking, *self._reading, *(row for row, _ in joining)]
+        self._kv.reserve(len(rows), max(row.most_tokens for row in rows), used=first, most=MAX_ROOM)
         prefixes = {}
         for row, _ in joining:
             row.known, prefixes[row] = self._prefixes.find(row.adapter, row.token_ids)

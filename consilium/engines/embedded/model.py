@@ -166,7 +166,8 @@ class Model:
         import torch
 
         kv = KeysValues(self._decoder.layers_count, self._decoder.kv_heads, self._decoder.head_size)
-        kv.reserve(1, len(prompt) + max(map(len, replies)))
+        longest = len(prompt) + max(map(len, replies))
+        kv.reserve(1, longest, used=0, most=longest)
         shared = len(prompt) - 1 if len(replies) > 1 else 0
 
         def read(ids: Sequence[int], start: int, last: int) -> torch.Tensor:

@@ -178,6 +178,27 @@ def test_of_prompts_that_come_together_the_shortest_speaks_first(
     assert (len(short.drawn) > 0, long.drawn) == (True, [])
 
 
+def test_the_room_that_rows_leave_is_not_multiplied_by_a_long_one(
+    tiny: Base, crew: list[Member], alone: Speakers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Many short slots and one long row: room for as many long rows would be many times the bound."""
+    monkeypatch.setattr(batch, "MAX_ROOM", 256)
+    monkeypatch.setattr(keys_values, "GROWTH_TOKENS", 8)
+    speakers, ids = Speakers(tiny), some_ids(6)
+    stays = speakers.add(crew[0], ids, min_tokens=20, max_tokens=20).row
+    for seed in range(9):
+        speakers.add(crew[1], some_ids(6, seed=seed), max_tokens=2)
+    while len(speakers.model.rows) > 1:
+        speakers.model.step()
+    joins = speakers.add(crew[2], some_ids(100, seed=1), min_tokens=9, max_tokens=9).row
+    speakers.model.step()
+    assert in_slots(speakers) == [stays, joins]
+    assert speakers.model._batch._kv.room <= 256
+    speakers.finish()
+    assert stays.drawn == alone.say(crew[0], ids, min_tokens=20, max_tokens=20)
+    assert joins.drawn == alone.say(crew[2], joins.token_ids, min_tokens=9, max_tokens=9)
+
+
 @pytest.mark.parametrize("temperature", [0.0, 0.8])
 def test_numbers_that_overflow_harm_nobody_else(
     tiny: Base, crew: list[Member], alone: Speakers, temperature: float
