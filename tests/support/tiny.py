@@ -84,11 +84,11 @@ def write_tiny_base(
     model.generation_config.eos_token_id = [END, *range(WORDS - ends + 1, WORDS)]
     model.generation_config.pad_token_id = END
     model.save_pretrained(folder)
-    _tokenizer().save_pretrained(folder)
+    tiny_tokenizer().save_pretrained(folder)
     return open_base(str(folder), cache=folder)
 
 
-def _tokenizer() -> "PreTrainedTokenizerFast":
+def tiny_tokenizer() -> "PreTrainedTokenizerFast":
     """Return a tokenizer that knows one word for every token."""
     from tokenizers import Tokenizer
     from tokenizers.models import WordLevel
