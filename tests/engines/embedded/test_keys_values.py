@@ -47,6 +47,9 @@ def test_what_is_not_used_is_given_up_where_the_bound_asks_for_it() -> None:
     kv.reserve(2, 900, used=1, most=8 * GROWTH_TOKENS)
     assert (kv.slots, kv.tokens) == (2, 4 * GROWTH_TOKENS)
     assert torch.equal(kv.read(0, 100), some_kv(100, 0))
+    kv.reserve(8, 100, used=1, most=8 * GROWTH_TOKENS)
+    assert (kv.slots, kv.tokens) == (8, GROWTH_TOKENS)
+    assert torch.equal(kv.read(0, 100), some_kv(100, 0))
 
 
 def test_a_move_copies_the_first_tokens_alone() -> None:

@@ -53,10 +53,11 @@ def test_bytes_are_bounded_and_the_longest_unused_goes_first() -> None:
 
 def test_a_reading_that_goes_on_takes_the_place_of_its_beginning() -> None:
     prefixes = Prefixes(max_bytes=4 * 10)
+    prefixes.keep("mate", [1], numbers(1))
     for length in (2, 5, 9):
         prefixes.keep("pilot", list(range(length)), numbers(length))
-    prefixes.keep("mate", [1], numbers(1))
     assert prefixes.find("pilot", list(range(12)))[0] == 9
+    assert prefixes.find("mate", [1, 2])[0] == 1, "beginnings that nobody needs took its place"
 
 
 def test_a_second_turn_reads_only_what_is_new(tiny: Base, crew: list[Member]) -> None:
