@@ -168,6 +168,12 @@ def tiny_catalogue(base: Base, members: Iterable[Member]) -> Catalogue:
     return Catalogue(root=base.path, members=MappingProxyType(by_name), groups=MappingProxyType({}), fallback="clerk")
 
 
+def a_prompt(member: str, *, seed: int = 0, **sampling: object) -> Prompt:
+    """Return a request for a row whose tokens are given."""
+    settings = SamplingDefaults.model_validate({"max_tokens": 8, **sampling})
+    return Prompt(member=member, messages=(), sampling=settings, seed=seed)
+
+
 class Speakers:
     """A model and the rows that speak in it, step by step, without thread and event loop."""
 
@@ -177,8 +183,7 @@ class Speakers:
 
     def add(self, member: Member, ids: list[int], *, seed: int = 0, **sampling: object) -> "Heard":
         """Hand a row to the model."""
-        settings = SamplingDefaults.model_validate({"max_tokens": 8, **sampling})
-        heard = Heard(Prompt(member=member.name, messages=(), sampling=settings, seed=seed), member.content_name, ids)
+        heard = Heard(a_prompt(member.name, seed=seed, **sampling), member.content_name, ids)
         heard.row.bind(self._tokenizer)
         self.model.add(heard.row, member)
         return heard

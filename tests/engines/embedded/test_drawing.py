@@ -6,9 +6,7 @@ import torch
 from consilium.engines.embedded import drawing
 from consilium.engines.embedded.drawing import draw, nuclei, restrain
 from consilium.engines.embedded.row import Row
-from consilium.engines.protocol import Prompt
-from consilium.members.persona import SamplingDefaults
-from tests.support.tiny import tiny_tokenizer
+from tests.support.tiny import a_prompt, tiny_tokenizer
 
 VOCABULARY = 300
 DRAWS = 3_000
@@ -17,10 +15,7 @@ ENDS = frozenset({0, 1})
 
 def a_row(*, seed: int = 0, drawn: tuple[int, ...] = (), **sampling: object) -> Row:
     """Return a row that has said ``drawn``."""
-    settings = SamplingDefaults.model_validate({"max_tokens": 64, **sampling})
-    row = Row(
-        Prompt(member="clerk", messages=(), sampling=settings, seed=seed), "clerk", [7, 8, 9], lambda _piece: None
-    )
+    row = Row(a_prompt("clerk", seed=seed, **{"max_tokens": 64, **sampling}), "clerk", [7, 8, 9], lambda _piece: None)
     row.bind(tiny_tokenizer().backend_tokenizer)
     row.drawn.extend(drawn)
     return row
