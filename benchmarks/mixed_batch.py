@@ -19,7 +19,6 @@ from collections.abc import Callable, Iterator
 
 import torch
 from crew import crew
-from safetensors.torch import load
 
 from consilium.engines.embedded.model import Model
 from consilium.engines.embedded.row import Row
@@ -29,26 +28,9 @@ from consilium.members.base import BUILT_IN, Base, open_base
 from consilium.members.catalogue import Member
 from consilium.members.persona import SamplingDefaults
 from consilium.settings import Settings
+from consilium.testing.peft import peft_model
 
 SIZES = (1, 3, 8)
-
-
-def peft_model(base: Base, members: list[Member]) -> torch.nn.Module:
-    """Return transformers' model with the members' adapters, by content name."""
-    from peft import LoraConfig, get_peft_model, set_peft_model_state_dict
-    from transformers import AutoModelForCausalLM
-
-    model = AutoModelForCausalLM.from_pretrained(base.path, dtype=torch.float32)
-    for member in members:
-        assert member.adapter is not None
-        kept = ("r", "lora_alpha", "use_rslora", "target_modules", "task_type", "inference_mode")
-        config = LoraConfig(**{name: value for name, value in member.adapter.settings if name in kept})
-        if member is members[0]:
-            model = get_peft_model(model, config, adapter_name=member.content_name)
-        else:
-            model.add_adapter(member.content_name, config)
-        set_peft_model_state_dict(model, load(member.adapter.weights), adapter_name=member.content_name)
-    return model.eval()
 
 
 def spoken(model: torch.nn.Module, ids: torch.Tensor, tokens: int, **how: object) -> list[list[int]]:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from itertools import pairwise, takewhile
 from typing import TYPE_CHECKING
 
-from consilium.engines.embedded.deltas import BoundDeltas, Delta
+from consilium.engines.embedded.deltas import BoundDeltas, Delta, overflown
 from consilium.engines.embedded.drawing import draw
 from consilium.engines.embedded.keys_values import KeysValues
 from consilium.engines.embedded.prefixes import Prefixes
@@ -78,7 +78,8 @@ class Batch:
         first = len(self._speaking) + len(self._reading)
         if first == 0 and self._kv.room > KEPT_ROOM:
             self._kv = self._new_room()
-        self._kv.reserve(first + len(joining), max(row.most_tokens for row, _ in joining))
+        rows = [*self._speaking, *self._reading, *(row for row, _ in joining)]
+        self._kv.reserve(len(rows), max(row.most_tokens for row in rows), used=first, most=MAX_ROOM)
         prefixes = {}
         for row, _ in joining:
             row.known, prefixes[row] = self._prefixes.find(row.adapter, row.token_ids)
@@ -113,12 +114,19 @@ class Batch:
         if read:
             del self._reading[: len(read)]
             self._speaking.extend(read)
-            draw(logits[: len(read)], read, self._end_ids)
+            self._draw(logits[: len(read)], read)
         return pace * len(rows)
 
     def _speak(self) -> None:
         logits = self._forward([[row.drawn[-1]] for row in self._speaking], self._speaking, first_slot=0)
-        draw(logits, self._speaking, self._end_ids)
+        self._draw(logits, self._speaking)
+
+    def _draw(self, logits: "torch.Tensor", rows: Sequence[Row]) -> None:
+        heard = [index for index, row in enumerate(rows) if not row.over]
+        if len(heard) < len(rows):
+            logits, rows = logits[heard], [rows[index] for index in heard]
+        if rows:
+            draw(logits, rows, self._end_ids)
 
     def _forward(self, pieces: Sequence[list[int]], rows: Sequence[Row], *, first_slot: int) -> "torch.Tensor":
         """Add a piece to each of consecutive rows; return the logits after it, [rows, vocabulary]."""
@@ -130,25 +138,37 @@ class Batch:
         logits = self._decoder.forward(ids, positions, self._kv.window(slots, positions), self._deltas.window(slots))
         for row, piece in zip(rows, pieces, strict=True):
             row.known += len(piece)
-        return logits[:, -1]
+        logits = logits[:, -1]
+        for row, finite in zip(rows, logits.sum(-1).isfinite().tolist(), strict=True):
+            if not finite:
+                row.fail(overflown(row.prompt.member))
+        return logits
 
     def _leave(self) -> None:
         """Free the slots of rows that have ended; others move into the holes, so that slots stay consecutive."""
         for place in reversed(range(len(self._reading))):
             if self._reading[place].over:
-                del self._reading[place]
+                self._clean(self._reading.pop(place), len(self._speaking) + place)
                 self._close_up(self._reading[place:], len(self._speaking) + place)
         for slot in reversed(range(len(self._speaking))):
             row = self._speaking[slot]
             if not row.over:
                 continue
-            self._prefixes.keep(row.adapter, [*row.token_ids, *row.drawn][: row.known], self._kv.read(slot, row.known))
+            if not row.failed:
+                ids = [*row.token_ids, *row.drawn][: row.known]
+                self._prefixes.keep(row.adapter, ids, self._kv.read(slot, row.known))
+            self._clean(row, slot)
             last = len(self._speaking) - 1
             self._speaking[slot] = self._speaking[last]
             self._speaking.pop()
             if slot != last:
                 self._move(self._speaking[slot], last, slot)
             self._close_up(self._reading, last)
+
+    def _clean(self, row: Row, slot: int) -> None:
+        """Leave no number behind that is not finite: the slot's next row weights what it has not reached with 0."""
+        if row.failed:
+            self._kv.clear(slot, row.known)
 
     def _close_up(self, rows: Sequence[Row], hole: int) -> None:
         """Move the rows behind a hole one slot on, in their order."""

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 ARCHITECTURES = ("LlamaForCausalLM", "MistralForCausalLM", "Qwen2ForCausalLM", "Qwen3ForCausalLM")
 """Models of one shape: RMSNorm, rotary positions, grouped queries, gated MLP, full attention."""
 
+UNSTEADY_ROPES = ("dynamic", "longrope")
+"""Rotary positions whose frequencies change with the longest row: with them, rows would see each other."""
+
 LOST = 2.0**-25
 """What half precision may change in a weight: half of its smallest step."""
 
@@ -178,6 +181,11 @@ def _check_shape(architecture: str, config: Any) -> None:  # noqa: ANN401 -- tra
         raise BaseUnavailable(
             "the embedded engine cannot run a base with sliding-window attention. "
             "Choose another, or serve this one with vLLM."
+        )
+    if (rope := (getattr(config, "rope_parameters", None) or {}).get("rope_type")) in UNSTEADY_ROPES:
+        raise BaseUnavailable(
+            f"the embedded engine cannot run a base with positions of type {rope!r}: they depend on the longest row of "
+            "a batch. Choose another, or serve this one with vLLM."
         )
 
 

@@ -11,6 +11,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from consilium.errors import AdapterRefused
+
 if TYPE_CHECKING:
     import torch
 
@@ -31,6 +33,14 @@ class Delta:
     """By projection, [layers, rank, inputs]."""
     b: "Mapping[str, torch.Tensor]"
     """By projection, [layers, rank, outputs]."""
+
+
+def overflown(member: str) -> AdapterRefused:
+    """Return the error for a member whose adapter is finite, and what the base computes with it is not."""
+    return AdapterRefused(
+        f"{member!r} computes numbers that are not finite: its adapter's weights are too large for this base. "
+        "Train the member again, with a smaller learning rate."
+    )
 
 
 class BoundDeltas:
@@ -96,8 +106,6 @@ class BoundDeltas:
         return 1, self._rank * len(group), sum(outputs)
 
     def _fill(self, slot: int, delta: Delta | None) -> None:
-        import torch
-
         if self._bound[slot] is delta:
             return
         self._bound[slot] = delta
@@ -110,7 +118,7 @@ class BoundDeltas:
                 if delta is not None and used > first:
                     a[:, slot, first:used] = delta.a[name]
                     block = b[:, slot, place, : delta.rank] if b.shape[2] > 1 else b[:, slot, 0, first:used, outputs]
-                    torch.mul(delta.b[name], delta.scale, out=block)
+                    block.copy_(delta.b[name]).mul_(delta.scale)  # scaled in float32, whatever the file's precision
 
 
 class DeltaWindow:

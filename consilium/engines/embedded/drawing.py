@@ -1,9 +1,10 @@
 """From logits to the rows' next tokens, each by its own settings."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from consilium.engines.embedded.row import Row
+from consilium.members.persona import SamplingDefaults
 
 if TYPE_CHECKING:
     import torch
@@ -18,12 +19,7 @@ def draw(logits: "torch.Tensor", rows: Sequence[Row], end_ids: frozenset[int]) -
     The order is transformers' own: repetition penalty (Keskar et al., arXiv 1909.05858, eq. 5), temperature, nucleus
     (Holtzman et al., arXiv 1904.09751).
     """
-    ends = list(end_ids)
-    for index, row in enumerate(rows):
-        if len(row.drawn) < row.prompt.sampling.min_tokens:
-            logits[index, ends] = float("-inf")
-        if row.prompt.sampling.repetition_penalty > 1 and row.drawn:
-            _penalise(logits[index], row.drawn, row.prompt.sampling.repetition_penalty)
+    restrain(logits, rows, end_ids)
     tokens = logits.argmax(-1).tolist()
     drawing = [index for index, row in enumerate(rows) if row.prompt.sampling.temperature > 0]
     if drawing:
@@ -31,6 +27,16 @@ def draw(logits: "torch.Tensor", rows: Sequence[Row], end_ids: frozenset[int]) -
             tokens[index] = token
     for row, token in zip(rows, tokens, strict=True):
         row.accept(token, is_end=token in end_ids)
+
+
+def restrain(logits: "torch.Tensor", rows: Sequence[Row], end_ids: frozenset[int]) -> None:
+    """Hold back, in ``logits``, ends that would come too early and tokens that were drawn before."""
+    ends = list(end_ids)
+    for index, row in enumerate(rows):
+        if len(row.drawn) < row.prompt.sampling.min_tokens:
+            logits[index, ends] = float("-inf")
+        if row.prompt.sampling.repetition_penalty > 1 and row.drawn:
+            _penalise(logits[index], row.drawn, row.prompt.sampling.repetition_penalty)
 
 
 def _penalise(logits: "torch.Tensor", drawn: list[int], penalty: float) -> None:
@@ -41,22 +47,32 @@ def _penalise(logits: "torch.Tensor", drawn: list[int], penalty: float) -> None:
     logits[drawn] = torch.where(found > 0, found / penalty, found * penalty)
 
 
-def _drawn(logits: "torch.Tensor", rows: Sequence[Row]) -> list[int]:
-    """Return a token drawn for each row from the nucleus of its distribution; ``logits`` is [rows, vocabulary]."""
+def _drawn(logits: "torch.Tensor", rows: Sequence[Row]) -> Iterator[int]:
     import torch
 
-    logits = logits / torch.tensor([[row.prompt.sampling.temperature] for row in rows])
-    probabilities = logits.softmax(-1)
+    for row, (weights, ids) in zip(rows, nuclei(logits, [row.prompt.sampling for row in rows]), strict=True):
+        yield int(ids[torch.multinomial(weights, 1, generator=row.generator)])
+
+
+def nuclei(
+    logits: "torch.Tensor", settings: Sequence[SamplingDefaults]
+) -> "Iterator[tuple[torch.Tensor, torch.Tensor]]":
+    """Yield what each row draws from: probabilities, which need not sum to 1, and the ids of their tokens.
+
+    Args:
+        logits: [rows, vocabulary].
+        settings: the rows', with temperatures above 0.
+    """
+    import torch
+
+    probabilities = (logits / torch.tensor([[sampling.temperature] for sampling in settings])).softmax(-1)
     likeliest, ids = probabilities.topk(min(CANDIDATES, logits.shape[-1]))
-    tokens = []
-    for index, row in enumerate(rows):
-        top_p = row.prompt.sampling.top_p
-        if top_p == 1:
-            tokens.append(int(torch.multinomial(probabilities[index], 1, generator=row.generator)))
+    for index, sampling in enumerate(settings):
+        if sampling.top_p == 1:
+            yield probabilities[index], torch.arange(logits.shape[-1])
             continue
         found, of = likeliest[index], ids[index]
-        if float(found.sum()) < top_p:
+        if float(found.sum()) < sampling.top_p:
             found, of = probabilities[index].sort(descending=True)
-        nucleus = found[found.cumsum(0) - found < top_p]
-        tokens.append(int(of[torch.multinomial(nucleus, 1, generator=row.generator)]))
-    return tokens
+        size = int((found.cumsum(0) - found < sampling.top_p).sum())
+        yield found[:size], of[:size]

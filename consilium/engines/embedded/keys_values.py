@@ -28,19 +28,26 @@ class KeysValues:
         """Longest row that there is room for."""
         return self._data.shape[4]
 
-    def reserve(self, slots: int, tokens: int) -> None:
-        """Make room; what is there stays where it is."""
+    def reserve(self, slots: int, tokens: int, *, used: int, most: int) -> None:
+        """Make room for so many rows of so many tokens. What is in the first ``used`` slots stays where it is.
+
+        Some room is added for what may come next, as long as ``most`` rows times tokens hold it; beyond that, what is
+        not needed any more is given up.
+        """
         import torch
 
         if slots <= self.slots and tokens <= self.tokens:
             return
         layers, two, heads, size = self._shape
-        tokens = max(self.tokens, -(-tokens // GROWTH_TOKENS) * GROWTH_TOKENS)
-        slots = self.slots if slots <= self.slots else max(slots, 2 * self.slots)
-        # Zeros, not just room: what a row has not reached is weighted with 0, and 0 times NaN would be NaN. Memory is
-        # taken up only where a row writes.
+        rounded = -(-tokens // GROWTH_TOKENS) * GROWTH_TOKENS
+        doubled = self.slots if slots <= self.slots else max(slots, 2 * self.slots)
+        exact = (slots, tokens)
+        choices = ((doubled, max(self.tokens, rounded)), (slots, max(self.tokens, rounded)), (slots, rounded))
+        slots, tokens = next((choice for choice in choices if choice[0] * choice[1] <= most), exact)
+        # Zeros, not just room: what a row has not reached is weighted with 0, and 0 times NaN would be NaN.
         grown = torch.zeros(layers, two, slots, heads, tokens, size)
-        grown[:, :, : self.slots, :, : self.tokens] = self._data
+        kept = min(tokens, self.tokens)
+        grown[:, :, :used, :, :kept] = self._data[:, :, :used, :, :kept]
         self._data = grown
 
     def move(self, source: int, target: int, tokens: int) -> None:
@@ -54,6 +61,10 @@ class KeysValues:
     def write(self, slot: int, prefix: "torch.Tensor", tokens: int) -> None:
         """Put the first ``tokens`` of what `read` returned into a slot."""
         self._data[:, :, slot, :, :tokens] = prefix[..., :tokens, :]
+
+    def clear(self, slot: int, tokens: int) -> None:
+        """Put zeros in place of a slot's first tokens."""
+        self._data[:, :, slot, :, :tokens] = 0.0
 
     @property
     def room(self) -> int:

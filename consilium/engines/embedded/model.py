@@ -3,6 +3,7 @@
 Nothing here is safe to call from two threads. The worker calls.
 """
 
+import math
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from consilium.engines.embedded.batch import Batch
 from consilium.engines.embedded.decoder import Decoder
-from consilium.engines.embedded.deltas import GROUPS, BoundDeltas, Delta
+from consilium.engines.embedded.deltas import GROUPS, BoundDeltas, Delta, overflown
 from consilium.engines.embedded.keys_values import KeysValues
 from consilium.engines.embedded.prefixes import Prefixes
 from consilium.engines.embedded.row import Row
@@ -140,7 +141,11 @@ class Model:
         return Delta(rank=settings.r, scale=scale, a=stacked("A"), b=b)
 
     def likelihoods(self, asked: Sequence[Scored]) -> tuple[Likelihood, ...]:
-        """Return the likelihood of each reply after its prompt; one that several in succession share is read once."""
+        """Return the likelihood of each reply after its prompt; one that several in succession share is read once.
+
+        Raises:
+            AdapterRefused: as `load`; or it computes numbers that are not finite.
+        """
         import torch
 
         found: list[Likelihood] = []
@@ -149,7 +154,8 @@ class Model:
             for member, of_member in groupby(asked, key=lambda scored: scored.member):
                 deltas.bind(0, self.load(member))
                 for prompt, replies in groupby(of_member, key=lambda scored: scored.prompt):
-                    found.extend(self._scores(prompt, [scored.reply for scored in replies], deltas))
+                    scores = self._scores(prompt, [scored.reply for scored in replies], deltas)
+                    found.extend(_finite(score, member) for score in scores)
         return tuple(found)
 
     def _scores(
@@ -158,7 +164,8 @@ class Model:
         import torch
 
         kv = KeysValues(self._decoder.layers_count, self._decoder.kv_heads, self._decoder.head_size)
-        kv.reserve(1, len(prompt) + max(map(len, replies)))
+        longest = len(prompt) + max(map(len, replies))
+        kv.reserve(1, longest, used=0, most=longest)
         shared = len(prompt) - 1 if len(replies) > 1 else 0
 
         def read(ids: Sequence[int], start: int, last: int) -> torch.Tensor:
@@ -185,6 +192,12 @@ def _load_plain(base: Base) -> Any:  # noqa: ANN401 -- transformers' class depen
 
         transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
         return AutoModelForCausalLM.from_pretrained(base.path, dtype=torch.float32)
+
+
+def _finite(score: Likelihood, member: Member) -> Likelihood:
+    if not math.isfinite(score.log_probability):
+        raise overflown(member.name)
+    return score
 
 
 def _read_tensors(adapter: Adapter) -> "dict[str, torch.Tensor]":

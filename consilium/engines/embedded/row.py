@@ -33,6 +33,8 @@ class Row:
         """Tokens of prompt and statement whose keys and values are in the row's slot."""
         self.cancelled = False
         self.done = False
+        self.failed = False
+        """Whether it ended with an error."""
         self._emit = emit
         self._started = time.perf_counter()
         self._first_token_ms = 0.0
@@ -85,7 +87,7 @@ class Row:
     def fail(self, error: ConsiliumError) -> None:
         """End the row with a typed error, unless it has ended already."""
         if not self.done:
-            self.done = True
+            self.done = self.failed = True
             self._emit(error)
 
     def _say(self, text: str) -> None:

@@ -99,7 +99,10 @@ class Worker:
         return self._model
 
     def _take_in(self) -> bool:
-        """Take in what has arrived; wait where nothing is in hand. False once the worker was stopped."""
+        """Take in what has arrived, up to the first job; wait where nothing is in hand. False once it was stopped.
+
+        One job between two steps, so that no number of them silences the rows that speak.
+        """
         while not self._closed.is_set():
             try:
                 item = self._inbox.get(block=self._in_hand == 0)
@@ -107,6 +110,8 @@ class Worker:
                 return True
             if isinstance(item, Job):
                 item.run(self._loaded)
+                if self._in_hand:
+                    return not self._closed.is_set()
             elif item is not None:
                 self._seat(item)
         return False
