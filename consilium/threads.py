@@ -17,8 +17,8 @@ def in_passing(task: Callable[[], Result]) -> Result:
 
     Each thread that ever runs a large operation of torch keeps a team of OpenMP threads for as long as it lives. Once
     the teams together have more threads than the machine has cores, libgomp no longer lets a team wait awake for its
-    next operation, and every step of the embedded engine takes more than twice as long (docs/results/speed.md). So the
-    engine's thread shall be the only one that lives on with a team.
+    next operation, and every step of the embedded engine waits for sleepers. So the engine's thread shall be the only
+    one that lives on with a team.
     """
     done: Future[Result] = Future()
 

@@ -184,7 +184,7 @@ def _arguments(recipe: Training, work: Path, seed: int, *, save_every: int, chos
         eval_strategy="steps" if chosen else "no",
         eval_steps=save_every,
         eval_on_start=chosen,  # when every B is zero, so that this is the bare base's loss
-        per_device_eval_batch_size=2 * BATCH_SIZE,
+        per_device_eval_batch_size=BATCH_SIZE,
         load_best_model_at_end=chosen,
         seed=seed,
         bf16=False,

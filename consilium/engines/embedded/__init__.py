@@ -1,1 +1,1 @@
-"""The embedded engine: transformers and PEFT in this process."""
+"""The embedded engine: the base and its members in this process, on a CPU."""

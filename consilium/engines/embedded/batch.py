@@ -62,6 +62,7 @@ class Batch:
         self._leave()
         if self._speaking:
             self._speak()
+            self._leave()  # now rather than when the next row has to wait for it
 
     def _join(self) -> None:
         """Seat those who have waited longest, as far as there is room, in slots behind the others."""

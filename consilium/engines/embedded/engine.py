@@ -110,9 +110,10 @@ class EmbeddedEngine:
             Scored(member=member, prompt=prompt, reply=reply)
             for member, (prompt, reply) in zip(members, encoded, strict=True)
         ]
-        pieces = [scored[at : at + SCORED_AT_ONCE] for at in range(0, len(scored), SCORED_AT_ONCE)]
-        found = await asyncio.gather(*(self._run(partial(Model.likelihoods, asked=piece)) for piece in pieces))
-        return tuple(likelihood for piece in found for likelihood in piece)
+        found: list[Likelihood] = []
+        for start in range(0, len(scored), SCORED_AT_ONCE):
+            found += await self._run(partial(Model.likelihoods, asked=scored[start : start + SCORED_AT_ONCE]))
+        return tuple(found)
 
     def _encode(self, continuations: Sequence[Continuation]) -> list[tuple[tuple[int, ...], tuple[int, ...]]]:
         return [

@@ -17,7 +17,7 @@ from consilium.engines.embedded.keys_values import KeysValues
 from consilium.engines.embedded.prefixes import Prefixes
 from consilium.engines.embedded.row import Row
 from consilium.engines.protocol import Likelihood
-from consilium.errors import AdapterRefused
+from consilium.errors import AdapterRefused, BaseUnavailable
 from consilium.members.adapter import WEIGHTS_FILE, Adapter
 from consilium.members.base import Base
 from consilium.members.catalogue import Member
@@ -50,6 +50,11 @@ class Model:
 
         plain = _load_plain(base)
         ends = plain.generation_config.eos_token_id
+        if ends is None:
+            raise BaseUnavailable(
+                f"the base {base.name!r} names no token that ends a statement. "
+                "Set eos_token_id in its generation_config.json."
+            )
         self._base = base
         self._end_ids = frozenset([ends] if isinstance(ends, int) else ends)
         self._paths = {

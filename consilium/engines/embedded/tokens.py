@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from consilium.engines.protocol import Message
+from consilium.errors import BadMessage
 from consilium.members.base import Base
 from consilium.threads import loading
 
@@ -32,7 +33,13 @@ class Tokens:
         return backend
 
     def prompt(self, messages: Sequence[Message]) -> list[int]:
-        """Return the token ids of the messages, up to where the assistant's reply begins."""
+        """Return the token ids of the messages, up to where the assistant's reply begins.
+
+        Raises:
+            BadMessage: there are no messages.
+        """
+        if not messages:
+            raise BadMessage("messages=(): a member answers at least one message. Give it one.")
         self._load()
         turns = [{"role": message.role, "content": message.content} for message in messages]
         return self._encode(self._loaded.apply_chat_template(turns, tokenize=False, add_generation_prompt=True))

@@ -22,6 +22,10 @@ from consilium.members.catalogue import Catalogue
 MAX_IN_HAND = 1_024
 """Rows and jobs that may be in hand at one time; more are refused, so that nobody waits without an end in sight."""
 
+TOGETHER_S = 0.004
+"""How long a step waits for more rows where none speaks yet: the seats of a turn arrive within milliseconds of each
+other, and prompts that are read side by side take less time than one after another."""
+
 Result = TypeVar("Result")
 logger = logging.getLogger(__name__)
 
@@ -103,9 +107,11 @@ class Worker:
 
         One job between two steps, so that no number of them silences the rows that speak.
         """
+        nobody_spoke = self._in_hand == 0
         while not self._closed.is_set():
+            waits = None if self._in_hand == 0 else TOGETHER_S
             try:
-                item = self._inbox.get(block=self._in_hand == 0)
+                item = self._inbox.get(block=nobody_spoke, timeout=waits)
             except queue.Empty:
                 return True
             if isinstance(item, Job):

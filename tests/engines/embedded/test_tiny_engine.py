@@ -1,15 +1,17 @@
 """The whole engine on a tiny base: the seam's promises, and what a row that is given up leaves to the others."""
 
 import asyncio
+import json
 import time
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 
-from consilium.engines.embedded import batch
+from consilium.engines.embedded import batch, worker
 from consilium.engines.embedded.engine import EmbeddedEngine
 from consilium.engines.protocol import Continuation, Message, Prompt
-from consilium.errors import SeatDeadline
+from consilium.errors import BadMessage, BaseUnavailable, SeatDeadline
 from consilium.members.base import Base
 from consilium.members.persona import SamplingDefaults
 from consilium.testing.engine import EngineConformance, speak
@@ -91,3 +93,31 @@ async def test_likelihoods_and_statements_share_the_model(engine: EmbeddedEngine
     assert together.text == alone.text
     assert len(found) == len(asked)
     assert len({likelihood.log_probability for likelihood in found}) == len(asked)
+
+
+async def test_a_prompt_without_messages_is_refused(engine: EmbeddedEngine) -> None:
+    with pytest.raises(BadMessage, match="at least one message"):
+        await speak(engine, Prompt(member="pilot", messages=()))
+
+
+async def test_more_likelihoods_may_be_asked_for_than_the_queue_holds(
+    engine: EmbeddedEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker, "MAX_IN_HAND", 2)
+    messages = (Message(role="user", content="w7 w8"),)
+    asked = [Continuation(member="pilot", messages=messages, text=f"w{n % 9}") for n in range(80)]
+    found = await engine.likelihood(asked)
+    assert len(found) == 80
+    assert found[0] == found[9]
+
+
+async def test_a_base_without_an_end_is_refused(tmp_path: Path) -> None:
+    base = write_tiny_base(tmp_path / "endless")
+    file = base.path / "generation_config.json"
+    settings = {name: value for name, value in json.loads(file.read_text()).items() if name != "eos_token_id"}
+    file.write_text(json.dumps(settings))
+    config = base.path / "config.json"
+    config.write_text(json.dumps({**json.loads(config.read_text()), "eos_token_id": None}))
+    async with EmbeddedEngine(base, tiny_catalogue(base, tiny_crew(base))) as endless:
+        with pytest.raises(BaseUnavailable, match="eos_token_id"):
+            await endless.ensure_ready(["pilot"])
