@@ -51,6 +51,10 @@ class Ours:
         self._tokenizer = Tokens(base).backend
         self.steps_ms: list[float] = []
 
+    def load(self, member: Member) -> None:
+        """Keep a member's matrices in memory."""
+        self._model.load(member)
+
     def speak(self, ids: torch.Tensor, tokens: int, members: list[Member]) -> list[list[int]]:
         """Return what the members say; the milliseconds of steps without prompts go to ``steps_ms``."""
         sampling = SamplingDefaults(min_tokens=tokens, max_tokens=tokens)

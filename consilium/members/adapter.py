@@ -55,13 +55,19 @@ class Adapter:
     folder: Path
     pin: AdapterPin
     settings: LoraSettings
-    weights: bytes
-    """The safetensors file, as digested."""
+    bytes_on_disk: int
+    """Size of the weights."""
 
-    @property
-    def bytes_on_disk(self) -> int:
-        """Size of the weights in bytes."""
-        return len(self.weights)
+    def read_weights(self) -> bytes:
+        """Return the safetensors file, which is read anew: a catalogue may hold more adapters than memory does.
+
+        Raises:
+            AdapterRefused: the files are no longer those that were checked.
+        """
+        config = _read(self.folder / CONFIG_FILE, MAX_CONFIG_BYTES)
+        weights = _read(self.folder / WEIGHTS_FILE, MAX_WEIGHTS_BYTES)
+        _check_digest(config, weights, self.pin, self.folder)
+        return weights
 
 
 def adapter_digest(config: bytes, weights: bytes) -> str:
@@ -92,12 +98,16 @@ def read_adapter(folder: Path, *, root: Path, pin: AdapterPin) -> Adapter:
             "Train the member again on that base."
         )
     check_header(weights, settings, where=folder / WEIGHTS_FILE)
+    _check_digest(config, weights, pin, folder)
+    return Adapter(folder=folder, pin=pin, settings=settings, bytes_on_disk=len(weights))
+
+
+def _check_digest(config: bytes, weights: bytes, pin: AdapterPin, folder: Path) -> None:
     if (digest := adapter_digest(config, weights)) != pin.digest:
         raise AdapterRefused(
             f"{folder} has digest {digest[:12]}, its persona pins {pin.digest[:12]}: the files were changed. "
             "Restore them, or train the member again."
         )
-    return Adapter(folder=folder, pin=pin, settings=settings, weights=weights)
 
 
 def _check_files(folder: Path, root: Path) -> None:

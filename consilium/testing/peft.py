@@ -37,7 +37,7 @@ def peft_model(base: Base, members: Sequence[Member]) -> "torch.nn.Module":
                 model = get_peft_model(model, config, adapter_name=name)
             else:
                 model.add_adapter(name, config)
-            set_peft_model_state_dict(model, load(adapter.weights), adapter_name=name)
+            set_peft_model_state_dict(model, load(adapter.read_weights()), adapter_name=name)
     reference: torch.nn.Module = model.eval()
     return reference
 

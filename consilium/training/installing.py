@@ -47,7 +47,7 @@ def check_weights(adapter: Adapter) -> None:
     import torch
     from safetensors.torch import load
 
-    tensors = load(adapter.weights)
+    tensors = load(adapter.read_weights())
     if odd := [name for name, tensor in tensors.items() if not bool(torch.isfinite(tensor).all())]:
         raise AdapterRefused(f"{adapter.folder}: {odd[0]!r} holds values that are not finite. Lower the learning rate.")
     if not any(bool(tensor.any()) for name, tensor in tensors.items() if ".lora_B." in name):

@@ -31,7 +31,7 @@ async def recorded(tmp_path: Path) -> str:
         "members import",
         "members export",
         "train member",
-        "eval member",
+        "eval members",
         "outcome add",
         "ledger show",
         "doctor",

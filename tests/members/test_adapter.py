@@ -61,16 +61,24 @@ def test_a_valid_adapter_comes_with_its_bytes(folder: Path) -> None:
     adapter = read(folder, pin := write_adapter(folder))
     assert adapter.pin == pin
     assert adapter.settings.r == RANK
-    assert adapter.weights == (folder / WEIGHTS_FILE).read_bytes()
+    assert adapter.read_weights() == (folder / WEIGHTS_FILE).read_bytes()
     assert adapter.bytes_on_disk == (folder / WEIGHTS_FILE).stat().st_size
-    tensors = safetensors.numpy.load(adapter.weights)
+    tensors = safetensors.numpy.load(adapter.read_weights())
     assert {name: tensor.shape for name, tensor in tensors.items()} == {A: (RANK, 16), B: (16, RANK)}
+
+
+@pytest.mark.parametrize("file", [CONFIG_FILE, WEIGHTS_FILE])
+def test_files_that_changed_after_they_were_checked_are_refused(folder: Path, file: str) -> None:
+    adapter = read(folder, write_adapter(folder))
+    (folder / file).write_bytes((folder / file).read_bytes() + b" ")
+    with pytest.raises(AdapterRefused, match="the files were changed"):
+        adapter.read_weights()
 
 
 def test_what_safetensors_itself_writes_is_accepted(folder: Path) -> None:
     tensors = {A: np.zeros((RANK, 8), np.float16), B: np.ones((12, RANK), np.float16)}
     weights = safetensors.numpy.save(tensors, metadata={"format": "pt"})
-    assert read(folder, write_adapter(folder, weights=weights)).weights == weights
+    assert read(folder, write_adapter(folder, weights=weights)).read_weights() == weights
 
 
 def test_the_digest_covers_the_border_between_the_two_files() -> None:

@@ -15,11 +15,11 @@ from consilium.engines.embedded.model import Model
 from consilium.engines.embedded.row import Piece, Row
 from consilium.engines.embedded.tokens import Tokens
 from consilium.engines.protocol import Prompt, Spoken
-from consilium.members.adapter import TARGET_MODULES, Adapter, adapter_digest, parse_settings
+from consilium.members.adapter import TARGET_MODULES, adapter_digest, read_adapter
 from consilium.members.base import Base, open_base
 from consilium.members.catalogue import Catalogue, Member
-from consilium.members.persona import AdapterPin, Persona, SamplingDefaults
-from tests.support.adapters import config_bytes
+from consilium.members.persona import Persona, SamplingDefaults
+from tests.support.adapters import config_bytes, write_adapter
 from tests.support.personas import TRAINING, persona_table
 
 if TYPE_CHECKING:
@@ -115,7 +115,7 @@ def tiny_member(
     dtype: torch.dtype = torch.float32,
     spread: float = 0.15,
 ) -> Member:
-    """Return a member whose random adapter, drawn from its name, changes what the base says; it needs no folder."""
+    """Return a member whose random adapter, drawn from its name, changes what the base says."""
     model = tiny_model_of(base)
     generator = torch.Generator().manual_seed(int.from_bytes(name.encode()[:6], "little"))
     tensors = {}
@@ -132,9 +132,9 @@ def tiny_member(
         target_modules=list(modules),
     )
     weights = save(tensors)
-    pin = AdapterPin(digest=adapter_digest(config, weights), base=base.name)
-    settings = parse_settings(config, where=base.path)
-    adapter = Adapter(folder=base.path / name, pin=pin, settings=settings, weights=weights)
+    folder = base.path / "adapters" / f"{name}-{adapter_digest(config, weights)[:12]}"
+    pin = write_adapter(folder, config=config, weights=weights, base=base.name)
+    adapter = read_adapter(folder, root=base.path, pin=pin)
     table = persona_table(name, "crew", training=TRAINING, adapter=pin.model_dump())
     return Member(persona=Persona.model_validate(table), adapter=adapter)
 

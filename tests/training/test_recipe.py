@@ -48,6 +48,6 @@ def test_training_learns_installs_and_is_not_mixed_up(tmp_path: Path) -> None:
     again = train_member(who, ROWS, real_base(), work, dev=DEV)
     assert (again.steps, again.loss, again.base_dev_loss) == (16, trained.loss, trained.base_dev_loss)
     assert again.seconds >= trained.seconds
-    assert (again.folder / WEIGHTS_FILE).read_bytes() == adapter.weights
+    assert (again.folder / WEIGHTS_FILE).read_bytes() == adapter.read_weights()
     with pytest.raises(BadRows, match="another"):
         train_member(who, ROWS[:16], real_base(), work)

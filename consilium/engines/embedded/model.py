@@ -209,7 +209,7 @@ def _read_tensors(adapter: Adapter) -> "dict[str, torch.Tensor]":
     import torch
     from safetensors.torch import load
 
-    tensors = load(adapter.weights)
+    tensors = load(adapter.read_weights())
     for name, tensor in tensors.items():
         if not bool(torch.isfinite(tensor).all()):
             raise AdapterRefused(

@@ -1,6 +1,7 @@
 """Adapters come and go in memory while others speak with theirs; what does not fit is refused."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -11,9 +12,11 @@ from consilium.engines.embedded.deltas import BoundDeltas, Delta
 from consilium.engines.embedded.keys_values import KeysValues
 from consilium.engines.embedded.model import Model, Scored
 from consilium.errors import AdapterRefused
+from consilium.members.adapter import CONFIG_FILE
 from consilium.members.base import Base
 from consilium.members.catalogue import Catalogue, Member
 from consilium.settings import data_folder
+from tests.support.adapters import write_adapter
 from tests.support.council import real_base
 from tests.support.tiny import Speakers, bare_member, some_ids, tiny_member
 
@@ -56,10 +59,10 @@ def test_rows_speak_on_with_adapters_that_are_evicted_and_read_again(
         assert row.drawn == Speakers(tiny).say(member, ids, min_tokens=12, max_tokens=12)
 
 
-def spoiled(member: Member, change: str) -> Member:
+def spoiled(member: Member, change: str, folder: Path) -> Member:
     """Return the member with weights that do not fit its base."""
     assert member.adapter is not None
-    tensors = load(member.adapter.weights)
+    tensors = load(member.adapter.read_weights())
     first = min(tensors)
     if change == "missing":
         del tensors[first]
@@ -67,14 +70,16 @@ def spoiled(member: Member, change: str) -> Member:
         tensors[first] = tensors[first][:, :-1].clone()
     else:
         tensors[first.replace("layers.0", "layers.7")] = tensors[first].clone()
-    return replace(member, adapter=replace(member.adapter, weights=save(tensors)))
+    config = (member.adapter.folder / CONFIG_FILE).read_bytes()
+    pin = write_adapter(folder, config=config, weights=save(tensors), base=member.adapter.pin.base)
+    return replace(member, adapter=replace(member.adapter, folder=folder, pin=pin))
 
 
 @pytest.mark.parametrize("change", ["missing", "odd", "beyond the last layer"])
-def test_an_adapter_must_fit_every_layer(tiny: Base, crew: list[Member], change: str) -> None:
+def test_an_adapter_must_fit_every_layer(tiny: Base, crew: list[Member], change: str, tmp_path: Path) -> None:
     served = Model(tiny)
     with pytest.raises(AdapterRefused, match="does not fit the base 'tiny@"):
-        served.load(spoiled(crew[0], change))
+        served.load(spoiled(crew[0], change, tmp_path / "spoiled"))
     assert resident(served) == []
 
 
@@ -129,8 +134,7 @@ def test_sixteen_adapters_in_memory_cost_what_their_files_hold(real: Model) -> N
     (member, *_) = trained()
     assert member.adapter is not None
     for number in range(16):
-        pin = member.adapter.pin.model_copy(update={"digest": f"{number:012x}" + 52 * "0"})
-        real.load(replace(member, adapter=replace(member.adapter, pin=pin)))
+        real.load(replace(member, persona=member.persona.model_copy(update={"name": f"member-{number}"})))
     deltas = list(real._resident.values())
     assert len(deltas) == 16
     assert bytes_of(deltas) <= 16 * member.adapter.bytes_on_disk * 1.1
