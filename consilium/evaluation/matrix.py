@@ -67,7 +67,10 @@ class Matrix:
         return paired_interval(task.work, own.statements[:rows], other.statements, other.rows)
 
     def rival(self, task: Task) -> str:
-        """Return the other member that does best at the task; of equals, the one whose loss is lower."""
+        """Return the other member that does best at the task; of equals, the one whose loss is lower.
+
+        There has to be another: a matrix of one member has no rivals.
+        """
         others = [arm for name, arm in self.cells if name == task.name and arm not in (task.name, BASE, BASE_3SHOT)]
 
         def merit(arm: str) -> tuple[float, float]:

@@ -27,9 +27,7 @@ def members_page(matrix: Matrix, *, command: str, picture: str | None) -> str:
         _HOW_TO_READ,
         "## Own work",
         _own(matrix),
-        "## Who else could do it",
-        "The other member that does best, on the rows that both answered.",
-        _rivals(matrix),
+        *(_rivals(matrix) if len(matrix.tasks) > 1 else ()),
         "## Wrong members: loss",
         "Nats a token of the first accepted reply, its end included; the lowest of a line is bold.",
         *heatmap,
@@ -61,12 +59,16 @@ def _own(matrix: Matrix) -> str:
     return _table(head, lines)
 
 
-def _rivals(matrix: Matrix) -> str:
+def _rivals(matrix: Matrix) -> Sequence[str]:
     lines = []
     for task in matrix.tasks:
         rival = matrix.rival(task)
         lines.append((task.name, task.work.headline, rival, _interval(matrix.gain(task, rival))))
-    return _table(("work of", "metric", "best other member", "own member's gain"), lines)
+    return (
+        "## Who else could do it",
+        "The other member that does best, on the rows that both answered.",
+        _table(("work of", "metric", "best other member", "own member's gain"), lines),
+    )
 
 
 def _losses(matrix: Matrix) -> str:

@@ -74,6 +74,17 @@ def test_the_page_tells_the_command_and_marks_the_best(matrix: Matrix) -> None:
     assert any("**100**" in line for line in rows)
 
 
+async def test_a_page_about_one_member_has_no_rivals(
+    crew: Catalogue, tasks: list[Task], speaking: Engine, tmp_path: Path
+) -> None:
+    async with speaking() as engine:
+        answers = Answers(engine, tmp_path / "answers.jsonl")
+        alone = await measure(answers, crew.get("clerk"), tasks[:1], others_rows=4)
+    page = members_page(alone, command="consilium eval members --members pilot", picture=None)
+    assert "Who else" not in page
+    assert "| pilot (accuracy, 12) | **100** | 50 | 50 |" in page
+
+
 def test_results_keep_what_is_known_of_the_training(matrix: Matrix, crew: Catalogue) -> None:
     pilot = matrix.tasks[0]
     write_training(crew.root, "pilot", {"seconds": 12.5})
