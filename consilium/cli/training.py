@@ -45,6 +45,8 @@ def train_member_command(
 
     settings, catalogue, member = opened(name, personas)
     split = read_split(data, training_of(member).rows)
+    if split.overlapping:
+        aside().print(f"{split.overlapping} held-out rows ask what another part asks too: they are left out")
     folder = work or Path("storage") / "training" / name
     base = base_of(settings)
     with bar_of("training") as bar:

@@ -33,6 +33,14 @@ class Split:
     train: tuple[Row, ...]
     dev: tuple[Row, ...]
     test: tuple[Row, ...]
+    overlapping: int = 0
+    """Rows that were taken out of dev and test, because their request stands elsewhere too."""
+
+
+Entries: TypeAlias = list[tuple[int, dict[str, Any]]]
+"""Numbers of lines, and what stands there."""
+Raw: TypeAlias = Iterator[tuple[str, tuple[str, ...]]]
+"""Requests before they are phrased, and their replies."""
 
 
 def read_split(data: Path, spec: RowsSpec) -> Split:
@@ -52,12 +60,18 @@ def read_split(data: Path, spec: RowsSpec) -> Split:
     else:
         files = [data / name for name in spec.files] or [data]
         train, dev, test = (tuple(chain(*parts)) for parts in zip(*(_cut(file, spec) for file in files), strict=True))
+    found = len(dev) + len(test)
     if spec.kind != "passages":  # whose requests say little and may well be the same
         test = _without(test, train)
         dev = _without(dev, train + test)
     learned = _each_reply(train) if spec.learn == "every" else train
     held_out = spec.held_out_requests or spec.requests
-    split = Split(train=_phrased(learned, spec.requests), dev=_phrased(dev, held_out), test=_phrased(test, held_out))
+    split = Split(
+        train=_phrased(learned, spec.requests),
+        dev=_phrased(dev, held_out),
+        test=_phrased(test, held_out),
+        overlapping=found - len(dev) - len(test),
+    )
     if empty := [name for name in ("train", "dev", "test") if not getattr(split, name)]:
         raise BadRows(f"{data} leaves no row for {empty[0]}. Give more rows, or relax [training.rows].")
     return split
@@ -96,6 +110,7 @@ def _rows(path: Path, spec: RowsSpec, *, keep: Callable[[dict[str, Any]], bool] 
     """Yield the rows of one file that ``keep`` lets through and the specification does not leave out."""
     excluded = re.compile(rf"\b({'|'.join(map(re.escape, spec.exclude))})", re.IGNORECASE) if spec.exclude else None
     entries = [(number, entry) for number, entry in read_jsonl(path) if keep(entry)]
+    _check_ids(path, entries)
     read = {"pairs": _pairs, "dialogue": _dialogue, "passages": _passages}[spec.kind]
     for request, replies in read(path, entries, spec):
         text = f"{request} {replies[0]}"
@@ -107,10 +122,18 @@ def _rows(path: Path, spec: RowsSpec, *, keep: Callable[[dict[str, Any]], bool] 
             yield Row(request=request, replies=replies)
 
 
-Entries: TypeAlias = list[tuple[int, dict[str, Any]]]
-"""Numbers of lines, and what stands there."""
-Raw: TypeAlias = Iterator[tuple[str, tuple[str, ...]]]
-"""Requests before they are phrased, and their replies."""
+def _check_ids(path: Path, entries: Entries) -> None:
+    """Refuse an ``id`` that two rows share: one of them is a copy, or was not meant to be in this file."""
+    lines: dict[str, int] = {}
+    for number, entry in entries:
+        if "id" not in entry:
+            continue
+        key = json.dumps(entry["id"])
+        if key in lines:
+            raise BadRows(
+                f"{path} line {number}: id {entry['id']!r} stands in line {lines[key]} too. Remove one of them."
+            )
+        lines[key] = number
 
 
 def _pairs(path: Path, entries: Entries, spec: RowsSpec) -> Raw:

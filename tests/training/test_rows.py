@@ -137,10 +137,16 @@ class TestPairs:
             "all replies count where it is measured"
         )
 
+    def test_an_id_that_two_rows_share_is_named_with_both_lines(self, folder: Path) -> None:
+        rows = [{"id": number % 2, "input": f"boat {number}", "targets": "x"} for number in range(3)]
+        write_rows(folder / "train.jsonl", rows)
+        assert "train.jsonl line 3: id 0 stands in line 1 too" in refusal(folder)
+
     def test_phrasing_hides_no_overlap(self, folder: Path) -> None:
         write_rows(folder / "dev.jsonl", [{"input": "other", "targets": "x"}, {"input": "train 1", "targets": "x"}])
         split = read_split(folder, RowsSpec(held_out_requests=("Where is {input}?",)))
         assert requests(split.dev) == ["Where is other?"]
+        assert split.overlapping == 1
 
     def test_files_that_are_not_yet_split_are_each_cut(self, tmp_path: Path) -> None:
         for name in ("north", "south"):
