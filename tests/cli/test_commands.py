@@ -88,7 +88,7 @@ def test_outcomes_are_added_once_a_key(run: Run, recorded: str) -> None:
         (("members", "--personas", "nowhere"), "nowhere/catalogue.toml does not exist"),
         (("train", "member", "pilot", "--data", "nowhere.jsonl"), "nowhere.jsonl"),
         (("train", "member", "clerk", "--data", "."), "no [training] table"),
-        (("eval", "member", "nobody", "--data", "."), "no member is called 'nobody'"),
+        (("eval", "members", "--members", "nobody", "--data", "."), "no member is called 'nobody'"),
     ],
 )
 def test_bad_input_is_one_plain_line_and_exit_code_two(
