@@ -25,7 +25,14 @@ if TYPE_CHECKING:
 MIN_EFFECT = 0.01
 """Least difference from the base, in nats a token, for an adapter to count as doing anything."""
 
-EXTRAS = {"train": "trl", "eval": "scikit-learn", "postgres": "psycopg", "vllm": "vllm", "ray": "ray"}
+EXTRAS = {
+    "train": "trl",
+    "eval": "scikit-learn",
+    "plots": "matplotlib",
+    "postgres": "psycopg",
+    "vllm": "vllm",
+    "ray": "ray",
+}
 """A package that each extra brings."""
 
 
