@@ -4,6 +4,7 @@ import asyncio
 import json
 import shlex
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -49,6 +50,9 @@ def eval_members_command(
         typer.Option(min=1, help="Use at most this many held-out rows.", show_default="200 spoken, all scored"),
     ] = None,
     others: Annotated[int, typer.Option(min=1, help="Rows that members answer whose work it is not.")] = OTHERS_ROWS,
+    multitask: Annotated[
+        Path | None, typer.Option(help="Folder of the adapter that `train multitask` made: one more control.")
+    ] = None,
     seed: Annotated[int, typer.Option(help="Of sampling, of rows and of tokens.")] = 0,
     resume: Annotated[
         bool, typer.Option("--resume", help="Keep the answers of an evaluation that was cut off.")
@@ -64,17 +68,10 @@ def eval_members_command(
 
     Each member's own figures go into results.json beside its persona. Nothing that a member says is ever run.
     """
-    from consilium.evaluation.tasks import Tasks, data_of
-    from consilium.members.catalogue import Catalogue
-    from consilium.settings import Settings
+    from consilium.evaluation.tasks import Tasks
 
-    settings = Settings.load(**given(personas=personas))
-    catalogue = Catalogue.load(settings.personas)
-    chosen = catalogue.pick([name.strip() for name in members.split(",") if name.strip()]) or tuple(
-        member for member in catalogue.members.values() if member.adapter and data_of(member, data) is not None
-    )
-    if not chosen:
-        raise BadRows(f"{', '.join(map(str, data))} hold no rows for any member. Name a folder with one for each.")
+    settings, catalogue, chosen = chosen_members(members, data, personas)
+    control = None if multitask is None else _control(multitask, catalogue)
     tasks = Tasks(catalogue.members.values(), data, sample=sample, seed=seed)
     matrix = measure_members(
         settings,
@@ -84,6 +81,7 @@ def eval_members_command(
         seed=seed,
         answers=work / "answers.jsonl",
         resume=resume,
+        multitask=control,
     )
     show(matrix)
     if page is not None:
@@ -103,6 +101,7 @@ def measure_members(
     seed: int,
     answers: Path,
     resume: bool,
+    multitask: "Member | None" = None,
 ) -> "Matrix":
     """Measure, with a bar, and write each member's results.json."""
     from consilium.engines.embedded.engine import EmbeddedEngine
@@ -114,17 +113,20 @@ def measure_members(
     if not resume:
         answers.unlink(missing_ok=True)
     fallback = catalogue.get(catalogue.fallback)
+    if multitask is not None:
+        catalogue = replace(catalogue, members={**catalogue.members, multitask.name: multitask})
 
     async def run() -> "Matrix":
         bar = bar_of("measuring")
         with bar:
-            task = bar.add_task("rows", total=asked(tasks, others))
+            task = bar.add_task("rows", total=asked(tasks, others, multitask=multitask is not None))
             async with EmbeddedEngine(base_of(settings), catalogue) as engine:
                 return await measure(
                     Answers(engine, answers, seed=seed),
                     fallback,
                     tasks,
                     others_rows=others,
+                    multitask=multitask,
                     on_done=lambda count: bar.advance(task, count),
                 )
 
@@ -132,6 +134,34 @@ def measure_members(
     for task in tasks:
         write_results(catalogue.root, matrix, task, seed=seed, command=command_line())
     return matrix
+
+
+def chosen_members(
+    names: str, data: "Sequence[Path]", personas: Path | None
+) -> "tuple[Settings, Catalogue, Sequence[Member]]":
+    """Return the members of those names, or else all that have an adapter and whose rows lie in ``data``."""
+    from consilium.evaluation.tasks import data_of
+    from consilium.members.catalogue import Catalogue
+    from consilium.settings import Settings
+
+    settings = Settings.load(**given(personas=personas))
+    catalogue = Catalogue.load(settings.personas)
+    chosen = catalogue.pick([name.strip() for name in names.split(",") if name.strip()]) or tuple(
+        member for member in catalogue.members.values() if member.adapter and data_of(member, data) is not None
+    )
+    if not chosen:
+        raise BadRows(f"{', '.join(map(str, data))} hold no rows for any member. Name a folder with one for each.")
+    return settings, catalogue, chosen
+
+
+def _control(folder: Path, catalogue: "Catalogue") -> "Member":
+    """Return the adapter in ``folder`` as a member, which the catalogue need not know."""
+    from consilium.evaluation.matrix import MULTITASK
+    from consilium.members.adapter import unpinned_adapter
+    from consilium.members.catalogue import Member
+
+    persona = catalogue.get(catalogue.fallback).persona.model_copy(update={"name": MULTITASK})
+    return Member(persona=persona, adapter=unpinned_adapter(folder))
 
 
 def show(matrix: "Matrix") -> None:

@@ -7,13 +7,27 @@ import typer
 from rich.progress import Progress, TaskID
 
 from consilium.cli.consoles import aside
-from consilium.cli.evaluating import bar_of, base_of, command_line, measure_members, opened, show
+from consilium.cli.evaluating import (
+    bar_of,
+    base_of,
+    chosen_members,
+    command_line,
+    measure_members,
+    opened,
+    show,
+)
 from consilium.cli.options import Personas, examples
-from consilium.errors import AdapterRefused
+from consilium.errors import AdapterRefused, BadSettings
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from consilium.members.persona import Recipe
+    from consilium.settings import Settings
     from consilium.training.recipe import Step, Trained
-    from consilium.training.rows import Split
+    from consilium.training.rows import Lesson, Split
+
+TRAINING_FOLDER = Path("storage") / "training"
 
 train_app = typer.Typer(help="Train members.", no_args_is_help=True)
 
@@ -40,26 +54,16 @@ def train_member_command(
     from consilium.evaluation.tasks import Tasks, training_of
     from consilium.members.catalogue import Catalogue
     from consilium.training.installing import data_digest, install_adapter
-    from consilium.training.recipe import train_member
-    from consilium.training.rows import read_split
+    from consilium.training.rows import lessons, read_split
 
     settings, catalogue, member = opened(name, personas)
     split = read_split(data, training_of(member).rows)
     if split.overlapping:
         aside().print(f"{split.overlapping} held-out rows ask what another part asks too: they are left out")
-    folder = work or Path("storage") / "training" / name
-    base = base_of(settings)
-    with bar_of("training") as bar:
-        task = bar.add_task("", total=1.0)
-        trained = train_member(
-            member.persona,
-            split.train,
-            base,
-            folder,
-            dev=split.dev,
-            seed=seed,
-            on_step=lambda step: _show_step(bar, task, step),
-        )
+    folder = work or TRAINING_FOLDER / name
+    prompt = member.persona.system_prompt
+    taught, chosen_by = lessons(prompt, split.train), lessons(prompt, split.dev)
+    trained = _train(training_of(member), taught, chosen_by, settings, folder, seed)
     _check_gain(name, trained)
     adapter = install_adapter(trained.folder, catalogue.root, name)
     write_training(catalogue.root, name, _provenance(trained, split, seed, data_digest(data)))
@@ -69,6 +73,63 @@ def train_member_command(
     answers = folder / "answers.jsonl"
     measured = [tasks.read(catalogue.get(name), data)]
     show(measure_members(settings, catalogue, measured, others=1, seed=seed, answers=answers, resume=False))
+
+
+@train_app.command("multitask", epilog=examples("train multitask --data ../shared/data/house --rows 3000"))
+def train_multitask_command(
+    data: Annotated[list[Path], typer.Option(help="Folder with a folder for each member; may be repeated.")],
+    members: Annotated[str, typer.Option(help="Names, separated by commas; else all whose rows are there.")] = "",
+    rows: Annotated[int | None, typer.Option(min=1, help="Learn at most this many rows of each.")] = None,
+    rank: Annotated[int | None, typer.Option(min=1, help="Rank of the adapter; else the sum of the members'.")] = None,
+    epochs: Annotated[float, typer.Option(min=0.01, help="How often each row is learned.")] = 1.0,
+    seed: Seed = 0,
+    work: Annotated[Path, typer.Option(help="Folder for checkpoints and the adapter.")] = TRAINING_FOLDER / "multitask",
+    personas: Personas = None,
+) -> None:
+    """Train the control: one adapter of the members' total rank on the union of their rows, each with its own prompt.
+
+    It joins no catalogue; `consilium eval members --multitask FOLDER` measures it beside them.
+    """
+    from consilium.evaluation.tasks import Tasks, training_of
+    from consilium.members.persona import MAX_RANK, Recipe
+    from consilium.training.rows import lessons
+
+    settings, catalogue, chosen = chosen_members(members, data, personas)
+    tasks = Tasks(catalogue.members.values(), data)
+    splits = [(member.persona.system_prompt, tasks.split(member)) for member in chosen]
+    total = rank or sum(training_of(member).rank for member in chosen)
+    if total > MAX_RANK:
+        raise BadSettings(f"rank={total}: an adapter has at most {MAX_RANK}. Name fewer members, or a smaller --rank.")
+    taught = [lesson for prompt, split in splits for lesson in lessons(prompt, split.train[:rows])]
+    chosen_by = [lesson for prompt, split in splits for lesson in lessons(prompt, split.dev)]
+    trained = _train(Recipe(rank=total, epochs=epochs), taught, chosen_by, settings, work, seed)
+    _check_gain("multitask", trained)
+    aside().print(f"{trained.folder}: rank {total}, {trained.rows:,} rows of {len(chosen)} members")
+
+
+def _train(
+    recipe: "Recipe",
+    taught: "Sequence[Lesson]",
+    chosen_by: "Sequence[Lesson]",
+    settings: "Settings",
+    folder: Path,
+    seed: int,
+) -> "Trained":
+    """Train with a bar."""
+    from consilium.training.recipe import train_adapter
+
+    base = base_of(settings)
+    with bar_of("training") as bar:
+        task = bar.add_task("", total=1.0)
+        return train_adapter(
+            recipe,
+            taught,
+            base,
+            folder,
+            dev=chosen_by,
+            seed=seed,
+            on_step=lambda step: _show_step(bar, task, step),
+        )
 
 
 def _show_step(bar: Progress, task: TaskID, step: "Step") -> None:

@@ -12,8 +12,9 @@ from consilium.evaluation.work import Work
 from consilium.members.catalogue import Member
 from consilium.training.rows import Row
 
-BASE, BASE_3SHOT = "base", "base_3shot"
-"""Controls: the bare base with the member's own system prompt, and the same after three training rows."""
+BASE, BASE_3SHOT, MULTITASK = CONTROLS = ("base", "base_3shot", "multitask")
+"""The bare base with the member's own system prompt; the same after three training rows; and, where there is one, a
+single adapter that learned every member's work, likewise prompted."""
 SHOTS = 3
 
 
@@ -60,6 +61,11 @@ class Matrix:
     tasks: tuple[Task, ...]
     cells: Mapping[tuple[str, str], Cell]
 
+    @property
+    def controls(self) -> list[str]:
+        """The controls that were measured, in the order in which tables show them."""
+        return [control for control in CONTROLS if (self.tasks[0].name, control) in self.cells]
+
     def gain(self, task: Task, over: str) -> Interval:
         """Return how far the task's own member is above another arm, on the rows that both answered."""
         own, other = self.cells[task.name, task.name], self.cells[task.name, over]
@@ -71,7 +77,7 @@ class Matrix:
 
         There has to be another: a matrix of one member has no rivals.
         """
-        others = [arm for name, arm in self.cells if name == task.name and arm not in (task.name, BASE, BASE_3SHOT)]
+        others = [arm for name, arm in self.cells if name == task.name and arm not in (task.name, *CONTROLS)]
 
         def merit(arm: str) -> tuple[float, float]:
             cell = self.cells[task.name, arm]
@@ -99,6 +105,7 @@ async def measure(
     tasks: Sequence[Task],
     *,
     others_rows: int,
+    multitask: Member | None = None,
     on_done: OnDone = lambda _count: None,
 ) -> Matrix:
     """Ask every arm for what the matrix needs.
@@ -108,32 +115,34 @@ async def measure(
         fallback: the member without an adapter.
         tasks: whose members are also the columns.
         others_rows: of a task's rows, how many the members answer whose work it is not.
+        multitask: the control that learned everything at once, if there is one.
         on_done: told how many more rows were answered; `asked` says how many there are in all.
     """
     cells = {}
     for task in tasks:
-        for arm in _arms(task, fallback, tasks):
-            own = arm.name in (task.name, BASE, BASE_3SHOT)
+        for arm in _arms(task, fallback, tasks, multitask):
+            own = arm.name in (task.name, *CONTROLS)
             rows = task.spoken if own else task.spoken[:others_rows]
             cells[task.name, arm.name] = await _cell(answers, task, arm, rows, labelled=own, on_done=on_done)
     return Matrix(tasks=tuple(tasks), cells=cells)
 
 
-def asked(tasks: Sequence[Task], others_rows: int) -> int:
+def asked(tasks: Sequence[Task], others_rows: int, *, multitask: bool = False) -> int:
     """Return how many rows `measure` asks for."""
     total = 0
     for task in tasks:
-        own = 3 * (len(task.spoken) + len(task.scored) + len(task.spoken) * len(task.labels))
+        own = (4 if multitask else 3) * (len(task.spoken) + len(task.scored) + len(task.spoken) * len(task.labels))
         others = (len(tasks) - 1) * (len(task.spoken[:others_rows]) + len(task.scored))
         total += own + others
     return total
 
 
-def _arms(task: Task, fallback: Member, tasks: Sequence[Task]) -> list[Arm]:
+def _arms(task: Task, fallback: Member, tasks: Sequence[Task], multitask: Member | None) -> list[Arm]:
     sampling = task.member.persona.sampling
     return [
         prompted(BASE, fallback, task.member),
         prompted(BASE_3SHOT, fallback, task.member, task.shots),
+        *([] if multitask is None else [prompted(MULTITASK, multitask, task.member)]),
         *(seated(other.member, sampling=sampling) for other in tasks),
     ]
 

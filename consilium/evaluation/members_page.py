@@ -3,12 +3,13 @@
 from collections.abc import Sequence
 
 from consilium.evaluation.bootstrap import Interval
-from consilium.evaluation.matrix import BASE, BASE_3SHOT, Matrix, Task
+from consilium.evaluation.matrix import Matrix, Task
 
 _HOW_TO_READ = """\
 Rows are held-out ones, a share of them without any instruction, the rest under instructions that no member was trained
-on. *Trivial* is what takes no skill: the input copied, or the commonest reply. *Base* is the bare base with the
-member's own system prompt, *3-shot* the same after three training rows. Figures are percent; in brackets the 95 %
+on. *Trivial* is what takes no skill: the input copied, or the commonest reply. *base* is the bare base with the
+member's own system prompt, *base_3shot* the same after three training rows, *multitask* one adapter of the members'
+total rank that learned all their rows. Figures are percent; in brackets the 95 %
 interval of the gain, rows drawn in pairs."""
 
 
@@ -40,22 +41,25 @@ def members_page(matrix: Matrix, *, command: str, picture: str | None) -> str:
 
 
 def _own(matrix: Matrix) -> str:
-    head = ("member", "rows", "metric", "trivial", "base", "3-shot", "member", "gain over base", "gain over 3-shot")
+    controls = matrix.controls
+    head = ("member", "rows", "metric", "trivial", *controls, "member", *(f"gain over {one}" for one in controls))
     lines = []
     for task in matrix.tasks:
-        cells = {arm: matrix.cells[task.name, arm] for arm in (BASE, BASE_3SHOT, task.name)}
-        trivial = task.work.trivial(cells[task.name].rows)
+        cells = [matrix.cells[task.name, arm] for arm in (*controls, task.name)]
+        rows = str(len(cells[-1].rows))
+        trivial = task.work.trivial(cells[-1].rows)
         for metric in task.work.metrics:
-            figures = [_percent(values[metric]) for values in (trivial, *(cell.metrics for cell in cells.values()))]
-            gains = ["", ""]
+            figures = [_percent(values[metric]) for values in (trivial, *(cell.metrics for cell in cells))]
+            gains = [""] * len(controls)
             if metric == task.work.headline:
-                gains = [_interval(matrix.gain(task, over)) for over in (BASE, BASE_3SHOT)]
+                gains = [_interval(matrix.gain(task, control)) for control in controls]
                 figures[-1] = f"**{figures[-1]}**"
-            lines.append((task.name, str(len(cells[task.name].rows)), metric, *figures, *gains))
+            lines.append((task.name, rows, metric, *figures, *gains))
         if task.labels:
-            figures = [_percent(cell.by_likelihood[task.work.headline]) for cell in cells.values()]
-            rows = str(len(cells[task.name].rows))
-            lines.append((task.name, rows, f"{task.work.headline}, likeliest label", "", *figures, "", ""))
+            figures = [_percent(cell.by_likelihood[task.work.headline]) for cell in cells]
+            lines.append(
+                (task.name, rows, f"{task.work.headline}, likeliest label", "", *figures, *[""] * len(controls))
+            )
     return _table(head, lines)
 
 
@@ -95,7 +99,7 @@ def _headlines(matrix: Matrix) -> str:
 
 def columns(matrix: Matrix) -> list[str]:
     """Return the arms in the order in which tables and pictures show them: the members, then the controls."""
-    return [*(task.name for task in matrix.tasks), BASE, BASE_3SHOT]
+    return [*(task.name for task in matrix.tasks), *matrix.controls]
 
 
 def _marked(values: dict[str, float], best: float, form: str) -> list[str]:
@@ -125,8 +129,7 @@ def figures(matrix: Matrix) -> dict[str, dict[str, object]]:
     return {
         task.name: {
             "metric": task.work.headline,
-            "base": percent(task, BASE),
-            "base_3shot": percent(task, BASE_3SHOT),
+            **{control: percent(task, control) for control in matrix.controls},
             "member": percent(task, task.name),
             "trivial": round(100 * task.work.trivial(matrix.cells[task.name, task.name].rows)[task.work.headline], 2),
             "rows": len(matrix.cells[task.name, task.name].rows),

@@ -41,7 +41,7 @@ class Tasks:
         Raises:
             BadRows: the member has no [training] table, or no folder holds its rows, or they cannot be read.
         """
-        training, split = training_of(member), self._split(member, data)
+        training, split = training_of(member), self.split(member, data)
         return Task(
             member=member,
             work=work_of(member, self._voice(member, split) if training.metric == "style" else None),
@@ -51,7 +51,8 @@ class Tasks:
             labels=choose_labels(split.train) if training.metric == "label" else (),
         )
 
-    def _split(self, member: Member, data: Path | None = None) -> Split:
+    def split(self, member: Member, data: Path | None = None) -> Split:
+        """Return the member's rows, those in ``data`` where it is given. Raises as `read`."""
         found = data or data_of(member, self._folders)
         if found is None:
             places = ", ".join(map(str, self._folders))
@@ -65,7 +66,7 @@ class Tasks:
                 for other in self._members
                 if data_of(other, self._folders) is not None and training_of(other).metric == "style"
             ]
-            texts = {other.name: [row.replies[0] for row in self._split(other).train] for other in characters}
+            texts = {other.name: [row.replies[0] for row in self.split(other).train] for other in characters}
             self._classifier = StyleClassifier.fit(texts)
         learned = tuple(row.replies[0] for row in split.train)
         return Voice(classifier=self._classifier, author=member.name, learned=learned)

@@ -17,12 +17,11 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from consilium.errors import AdapterRefused
 from consilium.members.json_text import unique
-from consilium.members.persona import AdapterPin
+from consilium.members.persona import MAX_RANK, AdapterPin
 
 CONFIG_FILE = "adapter_config.json"
 WEIGHTS_FILE = "adapter_model.safetensors"
 TARGET_MODULES = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
-MAX_RANK = 64
 MAX_CONFIG_BYTES = 64 * 1024
 MAX_HEADER_BYTES = 1024 * 1024
 MAX_WEIGHTS_BYTES = 256 * 1024 * 1024
@@ -100,6 +99,15 @@ def read_adapter(folder: Path, *, root: Path, pin: AdapterPin) -> Adapter:
     check_header(weights, settings, where=folder / WEIGHTS_FILE)
     _check_digest(config, weights, pin, folder)
     return Adapter(folder=folder, pin=pin, settings=settings, bytes_on_disk=len(weights))
+
+
+def unpinned_adapter(folder: Path) -> Adapter:
+    """Return the adapter that lies in ``folder``, whatever it is; no persona pins it. Raises as `read_adapter`."""
+    _check_files(folder, folder)
+    config, weights = _read(folder / CONFIG_FILE, MAX_CONFIG_BYTES), _read(folder / WEIGHTS_FILE, MAX_WEIGHTS_BYTES)
+    settings = parse_settings(config, where=folder / CONFIG_FILE)
+    pin = AdapterPin(digest=adapter_digest(config, weights), base=settings.base_model_name_or_path)
+    return read_adapter(folder, root=folder, pin=pin)
 
 
 def _check_digest(config: bytes, weights: bytes, pin: AdapterPin, folder: Path) -> None:

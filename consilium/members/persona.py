@@ -15,6 +15,9 @@ MAX_FILE_BYTES = 64 * 1024
 MAX_TEXT_CHARS = 4_000
 """Longest single text of a persona."""
 
+MAX_RANK = 128
+"""Highest rank of an adapter; a control that learns every member's work at once needs the sum of theirs."""
+
 Slug = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_-]{0,39}$")]
 Digest = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 BaseName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._-]*@[0-9a-f]{12}$")]
@@ -100,7 +103,17 @@ class RowsSpec(_Strict):
     """Rows with a longer reply are left out."""
 
 
-class Training(_Strict):
+class Recipe(_Strict):
+    """The few figures of a training run."""
+
+    limit: Annotated[int, Field(ge=1)] | None = None
+    """Train on at most this many rows."""
+    epochs: Annotated[float, Field(gt=0, le=20)] = 1.0
+    learning_rate: Annotated[float, Field(gt=0, le=1)] = 2e-3
+    rank: Annotated[int, Field(ge=1, le=MAX_RANK)] = 8
+
+
+class Training(Recipe):
     """Where an adapter comes from: enough to make it again, and to know whether one may."""
 
     source: Text
@@ -112,11 +125,6 @@ class Training(_Strict):
     """What its held-out statements are scored with, see :mod:`consilium.evaluation.work`."""
     headline: Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,39}$")] | None = None
     """Which of its work's metrics tables and intervals show, where that is not the work's own choice."""
-    limit: Annotated[int, Field(ge=1)] | None = None
-    """Train on at most this many rows."""
-    epochs: Annotated[float, Field(gt=0, le=20)] = 1.0
-    learning_rate: Annotated[float, Field(gt=0, le=1)] = 2e-3
-    rank: Annotated[int, Field(ge=1, le=64)] = 8
 
 
 class Persona(_Strict):

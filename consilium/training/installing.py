@@ -8,7 +8,7 @@ from pathlib import Path
 import tomlkit
 
 from consilium.errors import AdapterRefused
-from consilium.members.adapter import CONFIG_FILE, WEIGHTS_FILE, Adapter, adapter_digest, parse_settings, read_adapter
+from consilium.members.adapter import CONFIG_FILE, WEIGHTS_FILE, Adapter, read_adapter, unpinned_adapter
 from consilium.members.catalogue import ADAPTER_FOLDER, PERSONA_FILE
 from consilium.members.files import write_whole
 from consilium.members.persona import AdapterPin
@@ -24,10 +24,9 @@ def install_adapter(trained: Path, root: Path, name: str) -> Adapter:
         AdapterRefused: the files break a rule of `consilium.members.adapter`, hold values that are not finite, or
             change nothing because every B matrix is zero.
     """
-    config, weights = (trained / CONFIG_FILE).read_bytes(), (trained / WEIGHTS_FILE).read_bytes()
-    settings = parse_settings(config, where=trained / CONFIG_FILE)
-    pin = AdapterPin(digest=adapter_digest(config, weights), base=settings.base_model_name_or_path)
-    check_weights(read_adapter(trained, root=trained, pin=pin))
+    adapter = unpinned_adapter(trained)
+    check_weights(adapter)
+    config, weights = (trained / CONFIG_FILE).read_bytes(), adapter.read_weights()
     target = root / name / ADAPTER_FOLDER
     fresh = Path(tempfile.mkdtemp(prefix=".adapter-", dir=root / name))
     try:
@@ -38,8 +37,8 @@ def install_adapter(trained: Path, root: Path, name: str) -> Adapter:
         fresh.replace(target)
     finally:
         shutil.rmtree(fresh, ignore_errors=True)
-    _pin(root / name / PERSONA_FILE, pin)
-    return read_adapter(target, root=root, pin=pin)
+    _pin(root / name / PERSONA_FILE, adapter.pin)
+    return read_adapter(target, root=root, pin=adapter.pin)
 
 
 def check_weights(adapter: Adapter) -> None:

@@ -1,11 +1,11 @@
-"""`train_member`: the recipe that turns rows into an adapter (trl's SFTTrainer over peft's LoRA)."""
+"""`train_adapter`: the recipe that turns rows into an adapter (trl's SFTTrainer over peft's LoRA)."""
 
 import json
 import logging
 import math
 import shutil
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING
 from consilium.errors import BadRows, MissingExtra
 from consilium.members.adapter import CONFIG_FILE, TARGET_MODULES, WEIGHTS_FILE, LoraSettings
 from consilium.members.base import Base
-from consilium.members.persona import Persona, Training
+from consilium.members.persona import Recipe
 from consilium.training.frozen import freeze_projections, onednn_products
 from consilium.training.memory import keep_freed_memory
-from consilium.training.rows import Row
+from consilium.training.rows import Lesson
 from consilium.training.run import Run
 
 if TYPE_CHECKING:
@@ -69,43 +69,42 @@ class Trained:
     """The bare base's loss on the same rows."""
 
 
-def train_member(
-    persona: Persona,
-    rows: tuple[Row, ...],
+def train_adapter(
+    recipe: Recipe,
+    lessons: Sequence[Lesson],
     base: Base,
     work: Path,
     *,
-    dev: tuple[Row, ...] = (),
+    dev: Sequence[Lesson] = (),
     seed: int = 0,
     on_step: Callable[[Step], None] | None = None,
 ) -> Trained:
-    """Train a LoRA adapter for ``persona`` and leave it in ``work/adapter``.
+    """Train a LoRA adapter and leave it in ``work/adapter``.
 
-    Float32 on the CPU, all seven linear projections of every layer, loss on the reply's tokens alone. Checkpoints lie
-    in ``work``; a run that finds one goes on from there. LoRA: Hu et al., arXiv 2106.09685.
+    On the CPU, all seven linear projections of every layer, loss on the reply's tokens alone. Checkpoints lie in
+    ``work``; a run that finds one goes on from there. LoRA: Hu et al., arXiv 2106.09685.
 
     Args:
-        persona: gives the system prompt and, in its [training] table, rank, epochs and learning rate.
-        rows: what to learn from, already split and filtered.
+        recipe: rank, epochs and learning rate; a persona's [training] table is one.
+        lessons: what to learn from.
         base: the base model.
         work: a folder of its own for checkpoints and the result.
-        dev: rows to choose by: the weights with the lowest loss on them are kept, and training ends early where that
+        dev: lessons to choose by: the weights with the lowest loss on them are kept, and training ends early where that
             loss has not fallen for a while.
         seed: of initialisation and shuffling.
         on_step: told about progress every few steps.
 
     Raises:
-        BadRows: the persona has no [training] table, there are no rows, or ``work`` holds another run.
+        BadRows: there are no lessons, or ``work`` holds another run.
         MissingExtra: trl is not installed.
     """
-    recipe = persona.training
-    if recipe is None or not rows:
-        raise BadRows(f"{persona.name!r} has {len(rows)} rows and training={recipe!r}; it needs rows and a [training].")
+    if not lessons:
+        raise BadRows("lessons=(): there is nothing to learn from. Give rows.")
     _quieten()
     keep_freed_memory()
-    chosen = rows[: recipe.limit]
-    run = Run(work, persona, chosen, base, seed)
-    trainer = _trainer(persona, recipe, chosen, dev[:DEV_ROWS], base, work, seed)
+    chosen = lessons[: recipe.limit]
+    run = Run(work, recipe, chosen, base, seed)
+    trainer = _trainer(recipe, chosen, _spread(dev, DEV_ROWS), base, work, seed)
     trainer.add_callback(_reporter(run, on_step))
     checkpoints = sorted(work.glob("checkpoint-*"), key=lambda path: int(path.name.rpartition("-")[2]))
     with onednn_products():
@@ -122,11 +121,15 @@ def train_member(
     )
 
 
+def _spread(lessons: Sequence[Lesson], count: int) -> Sequence[Lesson]:
+    """Return at most so many of the lessons, from all over them."""
+    return lessons[:: max(1, math.ceil(len(lessons) / count))]
+
+
 def _trainer(
-    persona: Persona,
-    recipe: Training,
-    rows: tuple[Row, ...],
-    dev: tuple[Row, ...],
+    recipe: Recipe,
+    lessons: Sequence[Lesson],
+    dev: Sequence[Lesson],
     base: Base,
     work: Path,
     seed: int,
@@ -135,13 +138,13 @@ def _trainer(
     from transformers import AutoModelForCausalLM, AutoTokenizer, EarlyStoppingCallback, PrinterCallback
     from trl.trainer.sft_trainer import SFTTrainer
 
-    steps = math.ceil(len(rows) / BATCH_SIZE * recipe.epochs)
+    steps = math.ceil(len(lessons) / BATCH_SIZE * recipe.epochs)
     trainer = SFTTrainer(
         # Fused attention is the slower one here: sequences are short, and its kernel is made for many cores.
         model=AutoModelForCausalLM.from_pretrained(base.path, dtype=torch.float32, attn_implementation="eager"),
         args=_arguments(recipe, work, seed, save_every=min(150, max(10, steps // 8)), chosen=bool(dev)),
-        train_dataset=_dataset(persona, rows),
-        eval_dataset=_dataset(persona, dev) if dev else None,
+        train_dataset=_dataset(lessons),
+        eval_dataset=_dataset(dev) if dev else None,
         processing_class=AutoTokenizer.from_pretrained(base.path),
         peft_config=_lora(recipe),
         callbacks=[EarlyStoppingCallback(PATIENCE)] if dev else None,
@@ -165,7 +168,7 @@ def _quieten() -> None:
     warnings.filterwarnings("ignore", message="`is_gradient_checkpointing` is deprecated", category=FutureWarning)
 
 
-def _arguments(recipe: Training, work: Path, seed: int, *, save_every: int, chosen: bool) -> "SFTConfig":
+def _arguments(recipe: Recipe, work: Path, seed: int, *, save_every: int, chosen: bool) -> "SFTConfig":
     from trl.trainer.sft_config import SFTConfig
 
     # bf16 and activation checkpointing are trl's defaults and both cost dearly on a CPU.
@@ -196,7 +199,7 @@ def _arguments(recipe: Training, work: Path, seed: int, *, save_every: int, chos
     )
 
 
-def _lora(recipe: Training) -> "LoraConfig":
+def _lora(recipe: Recipe) -> "LoraConfig":
     from peft import LoraConfig
 
     return LoraConfig(
@@ -208,17 +211,19 @@ def _lora(recipe: Training) -> "LoraConfig":
     )
 
 
-def _dataset(persona: Persona, rows: tuple[Row, ...]) -> "Dataset":
+def _dataset(lessons: Sequence[Lesson]) -> "Dataset":
     from datasets import Dataset
 
-    system = {"role": "system", "content": persona.system_prompt}
     return Dataset.from_list(
         [
             {
-                "prompt": [system, {"role": "user", "content": row.request}],
-                "completion": [{"role": "assistant", "content": row.replies[0]}],
+                "prompt": [
+                    {"role": "system", "content": lesson.system_prompt},
+                    {"role": "user", "content": lesson.row.request},
+                ],
+                "completion": [{"role": "assistant", "content": lesson.row.replies[0]}],
             }
-            for row in rows
+            for lesson in lessons
         ]
     )
 
@@ -247,7 +252,7 @@ def _reporter(run: Run, on_step: Callable[[Step], None] | None) -> "TrainerCallb
     return Reporter()
 
 
-def _save(model: object, recipe: Training, base: Base, folder: Path) -> None:
+def _save(model: object, recipe: Recipe, base: Base, folder: Path) -> None:
     """Write the adapter's two files: our own strict configuration, and the weights in bfloat16."""
     import torch
     from peft import get_peft_model_state_dict

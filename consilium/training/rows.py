@@ -27,6 +27,19 @@ class Row:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Lesson:
+    """A row, and the system prompt under which it is learned."""
+
+    system_prompt: str
+    row: Row
+
+
+def lessons(system_prompt: str, rows: Iterable[Row]) -> tuple[Lesson, ...]:
+    """Return the rows as they are learned under one system prompt."""
+    return tuple(Lesson(system_prompt=system_prompt, row=row) for row in rows)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Split:
     """Rows to learn from, to choose by, and to be measured on; no request stands in two of them."""
 

@@ -3,12 +3,13 @@
 import hashlib
 import json
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from consilium.errors import BadRows
 from consilium.members.base import Base
-from consilium.members.persona import Persona
-from consilium.training.rows import Row
+from consilium.members.persona import Recipe
+from consilium.training.rows import Lesson
 
 _RUN_FILE = "run.json"
 
@@ -16,9 +17,9 @@ _RUN_FILE = "run.json"
 class Run:
     """Keeps ``run.json`` in the folder of a training run, so that only the same run is ever gone on with."""
 
-    def __init__(self, work: Path, persona: Persona, rows: tuple[Row, ...], base: Base, seed: int) -> None:
+    def __init__(self, work: Path, recipe: Recipe, lessons: Sequence[Lesson], base: Base, seed: int) -> None:
         self._file = work / _RUN_FILE
-        self._fingerprint = _fingerprint(persona, rows, base, seed)
+        self._fingerprint = _fingerprint(recipe, lessons, base, seed)
         self._before = self._seconds_before(work)
         self._started = time.monotonic()
         work.mkdir(parents=True, exist_ok=True)
@@ -47,9 +48,8 @@ class Run:
         return float(record["seconds"])
 
 
-def _fingerprint(persona: Persona, rows: tuple[Row, ...], base: Base, seed: int) -> str:
-    recipe = persona.training.model_dump_json() if persona.training else ""
-    digest = hashlib.sha256(json.dumps([base.name, recipe, persona.system_prompt, seed]).encode())
-    for row in rows:
-        digest.update(json.dumps([row.request, row.replies[0]]).encode())
+def _fingerprint(recipe: Recipe, lessons: Sequence[Lesson], base: Base, seed: int) -> str:
+    digest = hashlib.sha256(json.dumps([base.name, recipe.model_dump_json(), seed]).encode())
+    for lesson in lessons:
+        digest.update(json.dumps([lesson.system_prompt, lesson.row.request, lesson.row.replies[0]]).encode())
     return digest.hexdigest()

@@ -31,6 +31,7 @@ async def recorded(tmp_path: Path) -> str:
         "members import",
         "members export",
         "train member",
+        "train multitask",
         "eval members",
         "outcome add",
         "ledger show",

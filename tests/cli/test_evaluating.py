@@ -32,6 +32,17 @@ def test_a_broken_row_is_named_and_nothing_is_written(run: Run, tmp_path: Path) 
     assert not (tmp_path / "personas" / "pilot" / "results.json").exists()
 
 
+def test_a_control_of_too_high_a_rank_is_refused_before_it_is_trained(run: Run, tmp_path: Path) -> None:
+    folder = tmp_path / "data" / "pilot"
+    folder.mkdir(parents=True)
+    for part in ("train", "dev", "test"):
+        (folder / f"{part}.jsonl").write_text(json.dumps({"input": f"{part} boat", "targets": ["b"]}) + "\n")
+    done = run("train", "multitask", "--data", str(tmp_path / "data"), "--rank", "129")
+    assert done.returncode == 2
+    assert "rank=129: an adapter has at most 128" in done.stderr
+    assert not (tmp_path / "storage").exists()
+
+
 @pytest.mark.slow
 @pytest.mark.model
 def test_a_small_evaluation_on_the_real_base(run: Run, tmp_path: Path) -> None:

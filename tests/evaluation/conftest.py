@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from consilium.engines.protocol import Prompt
-from consilium.engines.scripted import ScriptedEngine
+from consilium.engines.scripted import Reply, ScriptedEngine
 from consilium.members.catalogue import Catalogue
 from tests.support.personas import TRAINING, write_catalogue, write_persona
 
@@ -41,14 +41,17 @@ def data(tmp_path: Path) -> Path:
     return folder
 
 
-@pytest.fixture
-def speaking() -> Engine:
-    """An engine whose members know their own work alone; the clerk says ``port`` to everything."""
+def replies() -> dict[str, Reply]:
+    """What each says: the members know their own work alone, and the clerk says ``port`` to everything."""
 
     def pilot(prompt: Prompt) -> str:
         asked = prompt.messages[-1].content
         return SIDES[int(asked.split()[-1]) % 2] if "boat" in asked else "aye"
 
-    return lambda: ScriptedEngine(
-        {"pilot": pilot, "crier": lambda prompt: prompt.messages[-1].content.upper(), "clerk": "port"}
-    )
+    return {"pilot": pilot, "crier": lambda prompt: prompt.messages[-1].content.upper(), "clerk": "port"}
+
+
+@pytest.fixture
+def speaking() -> Engine:
+    """An engine in which they speak."""
+    return lambda: ScriptedEngine(replies())

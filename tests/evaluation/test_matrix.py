@@ -1,18 +1,30 @@
 """The matrix: everybody at everybody's work, and what is made of it."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from consilium.engines.scripted import ScriptedEngine
 from consilium.evaluation.answers import Answers
-from consilium.evaluation.matrix import BASE, BASE_3SHOT, Matrix, Task, asked, choose_labels, choose_shots, measure
+from consilium.evaluation.matrix import (
+    BASE,
+    BASE_3SHOT,
+    MULTITASK,
+    Matrix,
+    Task,
+    asked,
+    choose_labels,
+    choose_shots,
+    measure,
+)
 from consilium.evaluation.members_page import figures, members_page
 from consilium.evaluation.results import RESULTS_FILE, write_results, write_training
 from consilium.evaluation.tasks import Tasks
 from consilium.members.catalogue import Catalogue
 from consilium.training.rows import Row
-from tests.evaluation.conftest import Engine
+from tests.evaluation.conftest import Engine, replies
 
 
 @pytest.fixture
@@ -72,6 +84,25 @@ def test_the_page_tells_the_command_and_marks_the_best(matrix: Matrix) -> None:
     assert own.split(" | ")[3:7] == ["50.0", "50.0", "50.0", "**100.0**"]
     rows = [line for line in page.splitlines() if line.startswith("| crier")]
     assert any("**100**" in line for line in rows)
+
+
+async def test_one_adapter_for_everything_is_one_more_control(
+    crew: Catalogue, tasks: list[Task], tmp_path: Path
+) -> None:
+    crier, done = crew.get("crier"), list[int]()
+    control = replace(crier, persona=crier.persona.model_copy(update={"name": MULTITASK}))
+    engine = ScriptedEngine({**replies(), MULTITASK: "port"})
+    async with engine:
+        answers = Answers(engine, tmp_path / "answers.jsonl")
+        matrix = await measure(answers, crew.get("clerk"), tasks, others_rows=4, multitask=control, on_done=done.append)
+        assert {call.messages[0].content for call in engine.calls if call.member == MULTITASK} == {
+            task.member.persona.system_prompt for task in tasks
+        }
+    assert sum(done) == asked(tasks, 4, multitask=True)
+    assert matrix.controls == [BASE, BASE_3SHOT, MULTITASK]
+    assert figures(matrix)["pilot"][MULTITASK] == 50.0
+    assert matrix.rival(tasks[0]) == "crier", "a control is no rival"
+    assert "gain over multitask" in members_page(matrix, command="consilium eval members", picture=None)
 
 
 async def test_a_page_about_one_member_has_no_rivals(

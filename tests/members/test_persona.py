@@ -6,7 +6,7 @@ import pytest
 from pydantic import ValidationError
 
 from consilium.errors import BadPersona
-from consilium.members.persona import MAX_FILE_BYTES, Persona, RowsSpec
+from consilium.members.persona import MAX_FILE_BYTES, MAX_RANK, Persona, RowsSpec
 from tests.support.personas import TRAINING, write_persona
 
 
@@ -98,7 +98,7 @@ def test_size_is_checked_before_parsing(tmp_path: Path) -> None:
         ({"sampling": {"temperature": float("nan")}}, "sampling.temperature"),
         ({"sampling": {"max_tokens": 0}}, "sampling.max_tokens"),
         ({"training": {**TRAINING, "licence": ""}}, "training.licence"),
-        ({"training": {**TRAINING, "rank": 65}}, "training.rank"),
+        ({"training": {**TRAINING, "rank": MAX_RANK + 1}}, "training.rank"),
         ({"training": {**TRAINING, "metric": "poetry"}}, "training.metric"),
         ({"training": {**TRAINING, "headline": "Macro F1"}}, "training.headline"),
         ({"training": {**TRAINING, "rows": {"requests": []}}}, "training.rows.requests"),

@@ -6,35 +6,34 @@ import pytest
 
 from consilium.errors import BadRows
 from consilium.members.adapter import CONFIG_FILE, WEIGHTS_FILE
-from consilium.members.persona import Persona
+from consilium.members.persona import Recipe
 from consilium.training.installing import install_adapter
-from consilium.training.recipe import Step, train_member
-from consilium.training.rows import Row
+from consilium.training.recipe import Step, train_adapter
+from consilium.training.rows import Lesson, Row, lessons
 from tests.support.council import real_base
 from tests.support.personas import TRAINING, write_persona
 
-ROWS = tuple(Row(request=f"How many boats came in on day {n}?", replies=(f"{n} boats.",)) for n in range(32))
 
-DEV = tuple(Row(request=f"How many boats came in on day {n}?", replies=(f"{n} boats.",)) for n in range(40, 48))
-
-
-def persona(root: Path, **training: object) -> Persona:
-    return Persona.read(write_persona(root, "pilot", "crew", training={**TRAINING, **training}))
+def boats(days: range) -> tuple[Lesson, ...]:
+    rows = [Row(request=f"How many boats came in on day {n}?", replies=(f"{n} boats.",)) for n in days]
+    return lessons("You are the pilot.", rows)
 
 
-def test_rows_and_recipe_are_needed(tmp_path: Path) -> None:
-    bare = Persona.read(write_persona(tmp_path, "clerk", "desk"))
-    for who, rows in ((bare, ROWS), (persona(tmp_path), ())):
-        with pytest.raises(BadRows, match=who.name):
-            train_member(who, rows, real_base(), tmp_path / "work")
+TAUGHT, DEV = boats(range(32)), boats(range(40, 48))
+
+
+def test_there_must_be_something_to_learn(tmp_path: Path) -> None:
+    with pytest.raises(BadRows, match="nothing to learn from"):
+        train_adapter(Recipe(), (), real_base(), tmp_path / "work")
     assert not (tmp_path / "work").exists()
 
 
 @pytest.mark.slow
 @pytest.mark.model
 def test_training_learns_installs_and_is_not_mixed_up(tmp_path: Path) -> None:
-    who, work, steps = persona(tmp_path, rank=2, epochs=4, learning_rate=0.002), tmp_path / "work", list[Step]()
-    trained = train_member(who, ROWS, real_base(), work, dev=DEV, on_step=steps.append)
+    write_persona(tmp_path, "pilot", "crew", training=TRAINING)
+    recipe, work, steps = Recipe(rank=2, epochs=4, learning_rate=0.002), tmp_path / "work", list[Step]()
+    trained = train_adapter(recipe, TAUGHT, real_base(), work, dev=DEV, on_step=steps.append)
     assert (trained.rows, trained.steps) == (32, 16)
     assert steps[-1].total == 16
     assert trained.loss < 1.0
@@ -45,9 +44,9 @@ def test_training_learns_installs_and_is_not_mixed_up(tmp_path: Path) -> None:
     adapter = install_adapter(trained.folder, tmp_path, "pilot")
     assert (adapter.settings.r, adapter.pin.base) == (2, real_base().name)
     assert {path.name for path in trained.folder.iterdir()} == {CONFIG_FILE, WEIGHTS_FILE}
-    again = train_member(who, ROWS, real_base(), work, dev=DEV)
+    again = train_adapter(recipe, TAUGHT, real_base(), work, dev=DEV)
     assert (again.steps, again.loss, again.base_dev_loss) == (16, trained.loss, trained.base_dev_loss)
     assert again.seconds >= trained.seconds
     assert (again.folder / WEIGHTS_FILE).read_bytes() == adapter.read_weights()
     with pytest.raises(BadRows, match="another"):
-        train_member(who, ROWS[:16], real_base(), work)
+        train_adapter(recipe, TAUGHT[:16], real_base(), work)
