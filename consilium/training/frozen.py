@@ -12,9 +12,9 @@ def freeze_projections(model: Any) -> int:  # noqa: ANN401 -- PEFT's class depen
     """Let the projections under a PEFT model's adapters multiply in bfloat16; return how many do.
 
     They are frozen, so that only products with activations and with gradients are needed, and those are most of a
-    training step. Adapters, sums, norms, attention and loss stay in float32: a small delta that is added to a
-    rounded activation in bfloat16, as autocast would, is partly lost (docs/adr/0002-training-precision.md). Nothing changes
-    on a processor without bfloat16 products, or for weights that bfloat16 does not hold exactly.
+    training step. Adapters, sums, norms, attention and loss stay in float32: a small delta that is added to a rounded
+    activation in bfloat16, as autocast would, is partly lost (docs/adr/0003-training-precision.md). Nothing changes on
+    a processor without bfloat16 products, or for weights that bfloat16 does not hold exactly.
     """
     import torch
 
