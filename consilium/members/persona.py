@@ -95,11 +95,11 @@ class RowsSpec(_Strict):
     """Rows that hold one of these words, in any case, are left out."""
     min_input_chars: Annotated[int, Field(ge=1)] = 1
     """Rows with a shorter request are left out."""
-    max_input_chars: Annotated[int, Field(ge=1)] = 1_200
+    max_input_chars: Annotated[int, Field(ge=1)] = 100_000
     """Rows with a longer request are left out."""
     min_target_chars: Annotated[int, Field(ge=1)] = 1
     """Rows with a shorter reply are left out."""
-    max_target_chars: Annotated[int, Field(ge=1)] = 1_200
+    max_target_chars: Annotated[int, Field(ge=1)] = 100_000
     """Rows with a longer reply are left out."""
 
 

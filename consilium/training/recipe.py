@@ -16,6 +16,7 @@ from consilium.members.base import Base
 from consilium.members.persona import Recipe
 from consilium.training.frozen import freeze_projections, onednn_products
 from consilium.training.memory import keep_freed_memory
+from consilium.training.packing import pack
 from consilium.training.rows import Lesson
 from consilium.training.run import Run
 
@@ -30,8 +31,8 @@ DEV_ROWS = 160
 """Rows that the weights are chosen by; more would take longer than they tell."""
 PATIENCE = 3
 """Measurements without a lower loss on those rows after which training ends."""
-MAX_TOKENS = 320
-"""Longest training example, prompt and reply together; longer ones are cut."""
+MAX_TOKENS = 1024
+"""Longest lesson, prompt and reply together."""
 BATCH_SIZE = 8
 """Rows to a step. Of the same rows, twice as many steps of half the size teach more, and take no longer."""
 
@@ -95,16 +96,17 @@ def train_adapter(
         on_step: told about progress every few steps.
 
     Raises:
-        BadRows: there are no lessons, or ``work`` holds another run.
+        BadRows: there are no lessons, or one is longer than `MAX_TOKENS`, or ``work`` holds another run.
         MissingExtra: trl is not installed.
     """
     if not lessons:
         raise BadRows("lessons=(): there is nothing to learn from. Give rows.")
     _quieten()
     keep_freed_memory()
-    chosen = lessons[: recipe.limit]
+    chosen, chosen_by = lessons[: recipe.limit], _spread(dev, DEV_ROWS)
+    _check_lengths((*chosen, *chosen_by), base)
     run = Run(work, recipe, chosen, base, seed)
-    trainer = _trainer(recipe, chosen, _spread(dev, DEV_ROWS), base, work, seed)
+    trainer = _trainer(recipe, chosen, chosen_by, base, work, seed)
     trainer.add_callback(_reporter(run, on_step))
     checkpoints = sorted(work.glob("checkpoint-*"), key=lambda path: int(path.name.rpartition("-")[2]))
     with onednn_products():
@@ -124,6 +126,31 @@ def train_adapter(
 def _spread(lessons: Sequence[Lesson], count: int) -> Sequence[Lesson]:
     """Return at most so many of the lessons, from all over them."""
     return lessons[:: max(1, math.ceil(len(lessons) / count))]
+
+
+def _check_lengths(lessons: Sequence[Lesson], base: Base) -> None:
+    """Raise `BadRows` for the first that is too long."""
+    from transformers import AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(base.path)
+    chats = [[*_prompt(lesson), *_completion(lesson)] for lesson in lessons]
+    for lesson, tokens in zip(lessons, tokenizer.apply_chat_template(chats, return_dict=False), strict=True):
+        if len(tokens) > MAX_TOKENS:
+            raise BadRows(
+                f"{lesson.row.origin or repr(lesson.row.request[:60])} has {len(tokens):,} tokens with its prompt, and "
+                f"{MAX_TOKENS:,} are the most. Shorten it, or leave it out: max_target_chars in [training.rows]."
+            )
+
+
+def _prompt(lesson: Lesson) -> list[dict[str, str]]:
+    return [
+        {"role": "system", "content": lesson.system_prompt},
+        {"role": "user", "content": lesson.row.request},
+    ]
+
+
+def _completion(lesson: Lesson) -> list[dict[str, str]]:
+    return [{"role": "assistant", "content": lesson.row.replies[0]}]
 
 
 def _trainer(
@@ -146,6 +173,7 @@ def _trainer(
         train_dataset=_dataset(lessons),
         eval_dataset=_dataset(dev) if dev else None,
         processing_class=AutoTokenizer.from_pretrained(base.path),
+        data_collator=pack,
         peft_config=_lora(recipe),
         callbacks=[EarlyStoppingCallback(PATIENCE)] if dev else None,
     )
@@ -214,18 +242,7 @@ def _lora(recipe: Recipe) -> "LoraConfig":
 def _dataset(lessons: Sequence[Lesson]) -> "Dataset":
     from datasets import Dataset
 
-    return Dataset.from_list(
-        [
-            {
-                "prompt": [
-                    {"role": "system", "content": lesson.system_prompt},
-                    {"role": "user", "content": lesson.row.request},
-                ],
-                "completion": [{"role": "assistant", "content": lesson.row.replies[0]}],
-            }
-            for lesson in lessons
-        ]
-    )
+    return Dataset.from_list([{"prompt": _prompt(lesson), "completion": _completion(lesson)} for lesson in lessons])
 
 
 def _reporter(run: Run, on_step: Callable[[Step], None] | None) -> "TrainerCallback":

@@ -5,7 +5,7 @@ import math
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import chain, cycle
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -24,6 +24,8 @@ class Row:
     replies: tuple[str, ...]
     input: str = ""
     """What the request was phrased around, which a copy is told by; empty: the request is all there is."""
+    origin: str = field(default="", compare=False)
+    """File and line, for messages."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,8 +54,8 @@ class Split:
 
 Entries: TypeAlias = list[tuple[int, dict[str, Any]]]
 """Numbers of lines, and what stands there."""
-Raw: TypeAlias = Iterator[tuple[str, tuple[str, ...]]]
-"""Requests before they are phrased, and their replies."""
+Raw: TypeAlias = Iterator[tuple[int, str, tuple[str, ...]]]
+"""Numbers of lines, requests before they are phrased, and their replies."""
 
 
 def read_split(data: Path, spec: RowsSpec) -> Split:
@@ -96,7 +98,7 @@ def _without(rows: tuple[Row, ...], others: tuple[Row, ...]) -> tuple[Row, ...]:
 
 
 def _each_reply(rows: Iterable[Row]) -> tuple[Row, ...]:
-    return tuple(Row(request=row.request, replies=(reply,)) for row in rows for reply in row.replies)
+    return tuple(replace(row, replies=(reply,)) for row in rows for reply in row.replies)
 
 
 def _phrased(rows: Iterable[Row], phrasings: Sequence[str]) -> tuple[Row, ...]:
@@ -125,14 +127,14 @@ def _rows(path: Path, spec: RowsSpec, *, keep: Callable[[dict[str, Any]], bool] 
     entries = [(number, entry) for number, entry in read_jsonl(path) if keep(entry)]
     _check_ids(path, entries)
     read = {"pairs": _pairs, "dialogue": _dialogue, "passages": _passages}[spec.kind]
-    for request, replies in read(path, entries, spec):
+    for number, request, replies in read(path, entries, spec):
         text = f"{request} {replies[0]}"
         if (
             spec.min_input_chars <= len(request) <= spec.max_input_chars
             and spec.min_target_chars <= len(replies[0]) <= spec.max_target_chars
             and not (excluded and excluded.search(text))
         ):
-            yield Row(request=request, replies=replies)
+            yield Row(request=request, replies=replies, origin=f"{path} line {number}")
 
 
 def _check_ids(path: Path, entries: Entries) -> None:
@@ -157,7 +159,7 @@ def _pairs(path: Path, entries: Entries, spec: RowsSpec) -> Raw:
         replies = tuple(reply for reply in given if isinstance(reply, str) and reply.strip())
         if not replies or len(replies) != len(given):
             raise BadRows(f"{path} line {number}: {spec.target!r} is {target!r:.60}. Give a text, or a list of texts.")
-        yield request, replies
+        yield number, request, replies
 
 
 def _dialogue(path: Path, entries: Entries, spec: RowsSpec) -> Raw:
@@ -167,7 +169,7 @@ def _dialogue(path: Path, entries: Entries, spec: RowsSpec) -> Raw:
         text, speaker = _text(path, number, entry, "text"), _text(path, number, entry, "speaker")
         of_interest = spec.speaker in ("", speaker) and before and speaker != before["speaker"]
         if of_interest and entry.get("work") == before.get("work"):
-            yield before["text"], (text,)
+            yield number, before["text"], (text,)
         before = {**entry, "text": text, "speaker": speaker}
 
 
@@ -181,11 +183,11 @@ def _passages(path: Path, entries: Entries, spec: RowsSpec) -> Raw:
     def weight(word: str, times: int) -> tuple[float, str]:
         return times * math.log(len(passages) / known_in[word]), word
 
-    for passage, counts in zip(passages, words, strict=True):
+    for (number, _), passage, counts in zip(entries, passages, words, strict=True):
         # A word of a single passage is as likely a name or a slip as a topic.
         topics = [weight(word, times) for word, times in counts.items() if known_in[word] > 1 and word in nouns]
         if topics:
-            yield max(topics)[1], (passage,)
+            yield number, max(topics)[1], (passage,)
 
 
 _WORD = re.compile(r"[^\W\d_]{4,}")

@@ -1,15 +1,16 @@
 """The recipe, for real: a few steps on the real base, killed and gone on with."""
 
+import json
 from pathlib import Path
 
 import pytest
 
 from consilium.errors import BadRows
 from consilium.members.adapter import CONFIG_FILE, WEIGHTS_FILE
-from consilium.members.persona import Recipe
+from consilium.members.persona import Recipe, RowsSpec
 from consilium.training.installing import install_adapter
 from consilium.training.recipe import Step, train_adapter
-from consilium.training.rows import Lesson, Row, lessons
+from consilium.training.rows import Lesson, Row, lessons, read_split
 from tests.support.council import real_base
 from tests.support.personas import TRAINING, write_persona
 
@@ -25,6 +26,22 @@ TAUGHT, DEV = boats(range(32)), boats(range(40, 48))
 def test_there_must_be_something_to_learn(tmp_path: Path) -> None:
     with pytest.raises(BadRows, match="nothing to learn from"):
         train_adapter(Recipe(), (), real_base(), tmp_path / "work")
+    assert not (tmp_path / "work").exists()
+
+
+@pytest.mark.model
+def test_a_lesson_that_is_too_long_is_named_before_training_starts(tmp_path: Path) -> None:
+    data = tmp_path / "train.jsonl"
+    entries = [
+        {"input": f"How many on day {day}?", "targets": ["boat " * length]}
+        for day, length in enumerate((1, 2000, 3000, 1, 1, 1))
+    ]
+    data.write_text("".join(json.dumps(entry) + "\n" for entry in entries), encoding="utf-8")
+    rows = read_split(data, RowsSpec(max_target_chars=100_000)).train
+    with pytest.raises(
+        BadRows, match=r"train\.jsonl line 2 has 2,0\d\d tokens with its prompt, and 1,024 are the most"
+    ):
+        train_adapter(Recipe(), lessons("You are the pilot.", rows), real_base(), tmp_path / "work")
     assert not (tmp_path / "work").exists()
 
 
