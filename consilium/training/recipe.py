@@ -108,9 +108,8 @@ def train_adapter(
     run = Run(work, recipe, chosen, base, seed)
     trainer = _trainer(recipe, chosen, chosen_by, base, work, seed)
     trainer.add_callback(_reporter(run, on_step))
-    checkpoints = sorted(work.glob("checkpoint-*"), key=lambda path: int(path.name.rpartition("-")[2]))
     with onednn_products():
-        result = trainer.train(resume_from_checkpoint=str(checkpoints[-1]) if checkpoints else None)
+        result = trainer.train(resume_from_checkpoint=_last_checkpoint(work))
     _save(trainer.model, recipe, base, work / "adapter")
     return Trained(
         folder=work / "adapter",
@@ -126,6 +125,12 @@ def train_adapter(
 def _spread(lessons: Sequence[Lesson], count: int) -> Sequence[Lesson]:
     """Return at most so many of the lessons, from all over them."""
     return lessons[:: max(1, math.ceil(len(lessons) / count))]
+
+
+def _last_checkpoint(work: Path) -> str | None:
+    """Return the last that was written to its end, which its state is."""
+    complete = [state.parent for state in work.glob("checkpoint-*/trainer_state.json")]
+    return str(max(complete, key=lambda path: int(path.name.rpartition("-")[2]))) if complete else None
 
 
 def _check_lengths(lessons: Sequence[Lesson], base: Base) -> None:

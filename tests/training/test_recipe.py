@@ -1,6 +1,10 @@
 """The recipe, for real: a few steps on the real base, killed and gone on with."""
 
 import json
+import os
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -67,3 +71,30 @@ def test_training_learns_installs_and_is_not_mixed_up(tmp_path: Path) -> None:
     assert (again.folder / WEIGHTS_FILE).read_bytes() == adapter.read_weights()
     with pytest.raises(BadRows, match="another"):
         train_adapter(recipe, TAUGHT[:16], real_base(), work)
+
+
+@pytest.mark.slow
+@pytest.mark.model
+def test_a_killed_run_goes_on_along_the_same_curve(tmp_path: Path) -> None:
+    recipe, whole, killed = Recipe(rank=2, epochs=8), list[Step](), list[Step]()
+    reference = train_adapter(recipe, TAUGHT, real_base(), tmp_path / "whole", dev=DEV, on_step=whole.append)
+    code = (
+        "from pathlib import Path; from consilium.members.persona import Recipe\n"
+        "from tests.support.council import real_base; from tests.training.test_recipe import DEV, TAUGHT\n"
+        "from consilium.training.recipe import train_adapter\n"
+        "train_adapter(Recipe(rank=2, epochs=8), TAUGHT, real_base(), Path('work'), dev=DEV)\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    process = subprocess.Popen([sys.executable, "-c", code], cwd=tmp_path, env=environment)
+    try:
+        while not (tmp_path / "work" / "checkpoint-20" / "trainer_state.json").exists():
+            assert process.poll() is None, "it ended before it could be killed"
+            time.sleep(0.01)
+    finally:
+        process.kill()
+        process.wait()
+    (tmp_path / "work" / "checkpoint-30").mkdir()  # one whose writing was cut off
+    trained = train_adapter(recipe, TAUGHT, real_base(), tmp_path / "work", dev=DEV, on_step=killed.append)
+    assert killed[0].done in range(21, 31)
+    assert [step.loss for step in killed] == pytest.approx([step.loss for step in whole[-len(killed) :]], rel=1e-3)
+    assert (trained.steps, trained.dev_loss) == (reference.steps, pytest.approx(reference.dev_loss, rel=1e-3))
