@@ -1,7 +1,7 @@
 """consilium train member: make an adapter."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 from rich.progress import Progress, TaskID
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from consilium.members.persona import Recipe
     from consilium.settings import Settings
-    from consilium.training.recipe import Step, Trained
+    from consilium.training.recipe import Step, Tracker, Trained
     from consilium.training.rows import Lesson, Split
 
 TRAINING_FOLDER = Path("storage") / "training"
@@ -35,6 +35,10 @@ Name = Annotated[str, typer.Argument(help="The member's name in the catalogue.")
 Data = Annotated[Path, typer.Option(help="Folder with train, dev and test.jsonl, or one JSONL file.")]
 Sample = Annotated[int, typer.Option(min=1, help="Score at most this many held-out rows.")]
 Seed = Annotated[int, typer.Option(help="Of initialisation, shuffling and sampling.")]
+Track = Annotated[
+    Literal["tensorboard", "trackio"] | None,
+    typer.Option(help="Also keep the curve for TensorBoard or Trackio, in --work."),
+]
 
 
 @train_app.command("member", epilog=examples("train member operator --data ../shared/data/house/operator"))
@@ -44,11 +48,12 @@ def train_member_command(
     seed: Seed = 0,
     sample: Sample = 200,
     work: Annotated[Path | None, typer.Option(help="Folder for checkpoints; a killed run goes on from it.")] = None,
+    tracker: Track = None,
     personas: Personas = None,
 ) -> None:
     """Train a member's adapter on rows of text, check it, install it, and measure it against the base.
 
-    How rows become requests and replies, and the recipe's few figures, are in the [training] table of its persona.
+    How rows become requests and replies, and the recipe's few figures, are what its persona says of training.
     """
     from consilium.evaluation.results import write_training
     from consilium.evaluation.tasks import Tasks, training_of
@@ -63,7 +68,7 @@ def train_member_command(
     folder = work or TRAINING_FOLDER / name
     prompt = member.persona.system_prompt
     taught, chosen_by = lessons(prompt, split.train), lessons(prompt, split.dev)
-    trained = _train(training_of(member), taught, chosen_by, settings, folder, seed)
+    trained = _train(training_of(member), taught, chosen_by, settings, folder, seed, tracker)
     _check_gain(name, trained)
     adapter = install_adapter(trained.folder, catalogue.root, name)
     write_training(catalogue.root, name, _provenance(trained, split, seed, data_digest(data)))
@@ -84,6 +89,7 @@ def train_multitask_command(
     epochs: Annotated[float, typer.Option(min=0.01, help="How often each row is learned.")] = 1.0,
     seed: Seed = 0,
     work: Annotated[Path, typer.Option(help="Folder for checkpoints and the adapter.")] = TRAINING_FOLDER / "multitask",
+    tracker: Track = None,
     personas: Personas = None,
 ) -> None:
     """Train the control: one adapter of the members' total rank on the union of their rows, each with its own prompt.
@@ -102,7 +108,7 @@ def train_multitask_command(
         raise BadSettings(f"rank={total}: an adapter has at most {MAX_RANK}. Name fewer members, or a smaller --rank.")
     taught = [lesson for prompt, split in splits for lesson in lessons(prompt, split.train[:rows])]
     chosen_by = [lesson for prompt, split in splits for lesson in lessons(prompt, split.dev)]
-    trained = _train(Recipe(rank=total, epochs=epochs), taught, chosen_by, settings, work, seed)
+    trained = _train(Recipe(rank=total, epochs=epochs), taught, chosen_by, settings, work, seed, tracker)
     _check_gain("multitask", trained)
     aside().print(f"{trained.folder}: rank {total}, {trained.rows:,} rows of {len(chosen)} members")
 
@@ -114,6 +120,7 @@ def _train(
     settings: "Settings",
     folder: Path,
     seed: int,
+    tracker: "Tracker | None",
 ) -> "Trained":
     """Train with a bar."""
     from consilium.training.recipe import train_adapter
@@ -128,15 +135,17 @@ def _train(
             folder,
             dev=chosen_by,
             seed=seed,
+            tracker=tracker,
             on_step=lambda step: _show_step(bar, task, step),
         )
 
 
 def _show_step(bar: Progress, task: TaskID, step: "Step") -> None:
-    losses = f"loss {step.loss:.3f}" + (f"  dev {step.dev_loss:.3f}" if step.dev_loss is not None else "")
-    bar.update(task, description=losses, completed=step.done, total=step.total)
+    dev = f"  dev {step.dev_loss:.3f}" if step.dev_loss is not None else ""
+    figures = f"loss {step.loss:.3f}{dev}  {step.tokens / step.seconds:,.0f} tokens/s"
+    bar.update(task, description=figures, completed=step.done, total=step.total)
     if not bar.console.is_terminal:  # a bar in a log file would only show at its end
-        bar.console.print(f"step {step.done}/{step.total}  {losses}  {step.seconds:,.0f} s")
+        bar.console.print(f"step {step.done}/{step.total}  {figures}  {step.seconds:,.0f} s")
 
 
 def _check_gain(name: str, trained: "Trained") -> None:

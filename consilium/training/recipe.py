@@ -7,8 +7,9 @@ import shutil
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from consilium.errors import BadRows, MissingExtra
 from consilium.members.adapter import CONFIG_FILE, TARGET_MODULES, WEIGHTS_FILE, LoraSettings
@@ -36,6 +37,8 @@ MAX_TOKENS = 1024
 BATCH_SIZE = 8
 """Rows to a step. Of the same rows, twice as many steps of half the size teach more, and take no longer."""
 
+Tracker = Literal["tensorboard", "trackio"]
+
 logger = logging.getLogger(__name__)
 
 
@@ -51,6 +54,8 @@ class Step:
     """The same over rows that are not learned from, when last measured; None where there are none, or not yet."""
     seconds: float
     """Spent on the run so far, over all resumptions."""
+    tokens: int
+    """Read so far; a beginning that the rows of a batch share counts once."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,6 +83,7 @@ def train_adapter(
     *,
     dev: Sequence[Lesson] = (),
     seed: int = 0,
+    tracker: Tracker | None = None,
     on_step: Callable[[Step], None] | None = None,
 ) -> Trained:
     """Train a LoRA adapter and leave it in ``work/adapter``.
@@ -93,21 +99,28 @@ def train_adapter(
         dev: lessons to choose by: the weights with the lowest loss on them are kept, and training ends early where that
             loss has not fallen for a while.
         seed: of initialisation and shuffling.
+        tracker: also keep the curve in ``work``, as TensorBoard or Trackio shows it.
         on_step: told about progress every few steps.
 
     Raises:
         BadRows: there are no lessons, or one is longer than `MAX_TOKENS`, or ``work`` holds another run.
-        MissingExtra: trl is not installed.
+        MissingExtra: trl or the tracker is not installed.
     """
+    if tracker and find_spec(tracker) is None:
+        raise MissingExtra(f"{tracker} is not installed: pip install {tracker}")
     if not lessons:
         raise BadRows("lessons=(): there is nothing to learn from. Give rows.")
     _quieten()
+    from transformers.integrations.integration_utils import INTEGRATION_TO_CALLBACK
+
     keep_freed_memory()
     chosen, chosen_by = lessons[: recipe.limit], _spread(dev, DEV_ROWS)
     _check_lengths((*chosen, *chosen_by), base)
     run = Run(work, recipe, chosen, base, seed)
     trainer = _trainer(recipe, chosen, chosen_by, base, work, seed)
     trainer.add_callback(_reporter(run, on_step))
+    if tracker:
+        trainer.add_callback(INTEGRATION_TO_CALLBACK[tracker])
     with onednn_products():
         result = trainer.train(resume_from_checkpoint=_last_checkpoint(work))
     _save(trainer.model, recipe, base, work / "adapter")
@@ -215,6 +228,7 @@ def _arguments(recipe: Recipe, work: Path, seed: int, *, save_every: int, chosen
         max_length=MAX_TOKENS,
         train_sampling_strategy="group_by_length",
         logging_steps=5,
+        include_num_input_tokens_seen="all",
         save_steps=save_every,
         save_total_limit=1,
         eval_strategy="steps" if chosen else "no",
@@ -269,7 +283,16 @@ def _reporter(run: Run, on_step: Callable[[Step], None] | None) -> "TrainerCallb
                 self.dev_loss = float(logs["eval_loss"])
             if on_step is not None and logs and "loss" in logs:
                 loss, done, total = float(logs["loss"]), state.global_step, state.max_steps
-                on_step(Step(done=done, total=total, loss=loss, dev_loss=self.dev_loss, seconds=run.seconds))
+                on_step(
+                    Step(
+                        done=done,
+                        total=total,
+                        loss=loss,
+                        dev_loss=self.dev_loss,
+                        seconds=run.seconds,
+                        tokens=state.num_input_tokens_seen,
+                    )
+                )
 
     return Reporter()
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from consilium.errors import BadRows
+from consilium.errors import BadRows, MissingExtra
 from consilium.members.adapter import CONFIG_FILE, WEIGHTS_FILE
 from consilium.members.persona import Recipe, RowsSpec
 from consilium.training.installing import install_adapter
@@ -30,6 +30,13 @@ TAUGHT, DEV = boats(range(32)), boats(range(40, 48))
 def test_there_must_be_something_to_learn(tmp_path: Path) -> None:
     with pytest.raises(BadRows, match="nothing to learn from"):
         train_adapter(Recipe(), (), real_base(), tmp_path / "work")
+    assert not (tmp_path / "work").exists()
+
+
+def test_a_tracker_that_is_not_there_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("consilium.training.recipe.find_spec", lambda _name: None)
+    with pytest.raises(MissingExtra, match="pip install trackio"):
+        train_adapter(Recipe(), TAUGHT, real_base(), tmp_path / "work", tracker="trackio")
     assert not (tmp_path / "work").exists()
 
 
@@ -57,6 +64,7 @@ def test_training_learns_installs_and_is_not_mixed_up(tmp_path: Path) -> None:
     trained = train_adapter(recipe, TAUGHT, real_base(), work, dev=DEV, on_step=steps.append)
     assert (trained.rows, trained.steps) == (32, 16)
     assert steps[-1].total == 16
+    assert steps[-1].tokens > steps[0].tokens > 0
     assert trained.loss < 1.0
     assert trained.dev_loss is not None
     assert trained.base_dev_loss is not None
