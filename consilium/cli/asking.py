@@ -15,9 +15,13 @@ from consilium.cli.options import (
     HowToConclude,
     MaxTokens,
     Member,
+    MinSeats,
+    MustNotSit,
+    MustSit,
     Personas,
     Seats,
     SessionId,
+    TokenBudget,
     examples,
     given,
 )
@@ -30,6 +34,10 @@ def ask(
     messages: Annotated[list[str], typer.Argument(help="One message, or several that are asked one after another.")],
     member: Member = None,
     seats: Seats = None,
+    min_seats: MinSeats = None,
+    must_sit: MustSit = None,
+    must_not_sit: MustNotSit = None,
+    token_budget: TokenBudget = None,
     method: HowToConclude = None,
     max_tokens: MaxTokens = None,
     session: SessionId = None,
@@ -42,7 +50,16 @@ def ask(
 
     Several messages are asked one after another, each a conversation of its own unless --session is given.
     """
-    chosen = given(members=member, seats=seats, method=method, max_tokens=max_tokens)
+    chosen = given(
+        members=member,
+        seats=seats,
+        min_seats=min_seats,
+        must_sit=must_sit,
+        must_not_sit=must_not_sit,
+        token_budget=token_budget,
+        method=method,
+        max_tokens=max_tokens,
+    )
     settings = given(deadline_s=deadline, database=database, personas=personas)
     asyncio.run(_ask(messages, session, chosen, settings, as_json))
 
@@ -91,6 +108,10 @@ def chat(
     session: SessionId = None,
     member: Member = None,
     seats: Seats = None,
+    min_seats: MinSeats = None,
+    must_sit: MustSit = None,
+    must_not_sit: MustNotSit = None,
+    token_budget: TokenBudget = None,
     method: HowToConclude = None,
     max_tokens: MaxTokens = None,
     database: Database = None,
@@ -100,7 +121,16 @@ def chat(
 
     Members hear what was said before. The session's id is printed, so that it can be gone on with.
     """
-    chosen = given(members=member, seats=seats, method=method, max_tokens=max_tokens)
+    chosen = given(
+        members=member,
+        seats=seats,
+        min_seats=min_seats,
+        must_sit=must_sit,
+        must_not_sit=must_not_sit,
+        token_budget=token_budget,
+        method=method,
+        max_tokens=max_tokens,
+    )
     asyncio.run(_chat(session, chosen, given(database=database, personas=personas)))
 
 
@@ -142,6 +172,10 @@ def route(
     message: Annotated[str, typer.Argument(help="What would be asked.")],
     member: Member = None,
     seats: Seats = None,
+    min_seats: MinSeats = None,
+    must_sit: MustSit = None,
+    must_not_sit: MustNotSit = None,
+    token_budget: TokenBudget = None,
     personas: Personas = None,
     as_json: AsJson = False,
 ) -> None:
@@ -151,7 +185,15 @@ def route(
 
     with provisioning() as progress:
         council = Council.open(ledger=MemoryLedger(), progress=progress, **given(personas=personas))
-    decision = asyncio.run(council.route(message, **given(members=member, seats=seats)))
+    chosen = given(
+        members=member,
+        seats=seats,
+        min_seats=min_seats,
+        must_sit=must_sit,
+        must_not_sit=must_not_sit,
+        token_budget=token_budget,
+    )
+    decision = asyncio.run(council.route(message, **chosen))
     if as_json:
         from pydantic import TypeAdapter
 

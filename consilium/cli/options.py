@@ -11,9 +11,18 @@ Database: TypeAlias = Annotated[str | None, typer.Option(help="SQLAlchemy URL of
 Personas: TypeAlias = Annotated[Path | None, typer.Option(help="Folder with catalogue.toml.", show_default=False)]
 AsJson: TypeAlias = Annotated[bool, typer.Option("--json", help="Print JSON; the last line of stdout is the answer.")]
 Member: TypeAlias = Annotated[
-    list[str] | None, typer.Option("--member", "-m", help="A member that must sit; may be repeated.")
+    list[str] | None,
+    typer.Option("--member", "-m", help="Who sits, in place of whom the router would choose; may be repeated."),
 ]
 Seats: TypeAlias = Annotated[int | None, typer.Option(help="At most this many members sit.", show_default=False)]
+MinSeats: TypeAlias = Annotated[int | None, typer.Option(help="At least this many members sit.", show_default=False)]
+MustSit: TypeAlias = Annotated[
+    list[str] | None, typer.Option(help="A member that sits beside whom the router chooses; may be repeated.")
+]
+MustNotSit: TypeAlias = Annotated[list[str] | None, typer.Option(help="A member that does not sit; may be repeated.")]
+TokenBudget: TypeAlias = Annotated[
+    int | None, typer.Option(help="Tokens that the seats may speak together.", show_default=False)
+]
 HowToConclude: TypeAlias = Annotated[
     Method | None, typer.Option("--method", help="How statements become a verdict.", show_default=False)
 ]

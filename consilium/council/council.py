@@ -24,7 +24,7 @@ from consilium.council.turn import Turn
 from consilium.errors import BadInput, EngineLost
 from consilium.ledger.entries import OutcomeEntry, TurnLog
 from consilium.members.base import Progress
-from consilium.routing.protocol import Decision, Request
+from consilium.routing.protocol import Decision
 
 if TYPE_CHECKING:
     from consilium.engines.protocol import Engine
@@ -122,7 +122,7 @@ class Council:
     async def route(self, message: str, **options: Unpack[AskOptions]) -> Decision:
         """Return who would sit, and how surely; nobody speaks and nothing is recorded."""
         chosen = complete(options, self._parts.settings, self._parts.catalogue)
-        return await self._parts.router.route(Request(message=message, members=chosen.members, seats=chosen.seats))
+        return await self._parts.router.route(chosen.request(message))
 
     async def resume(self, turn_id: str) -> Turn:
         """Play a turn that did not reach its end; what the ledger holds of it is not decided or paid again.

@@ -1,6 +1,6 @@
 """What a caller may ask of one turn beyond its message."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -8,6 +8,7 @@ from typing_extensions import TypedDict
 
 from consilium.errors import BadSettings
 from consilium.members.catalogue import Catalogue
+from consilium.routing.protocol import Request
 from consilium.settings import Method, Settings
 
 
@@ -18,6 +19,14 @@ class AskOptions(TypedDict, total=False):
     """Members that must sit, in this order; the router is not asked."""
     seats: int | None
     """At most this many members sit."""
+    min_seats: int | None
+    """At least this many do, however unlikely they are."""
+    must_sit: Sequence[str] | None
+    """Members that sit whatever the router thinks of them; it chooses who sits beside them."""
+    must_not_sit: Sequence[str] | None
+    """Members that do not sit."""
+    token_budget: int | None
+    """The seats may speak so many tokens together, each as many as its persona says."""
     method: Method | None
     """How statements become a verdict: ``best``, ``vote`` or ``chair``."""
     max_tokens: int | None
@@ -31,8 +40,25 @@ class TurnOptions(BaseModel):
 
     members: tuple[str, ...] = ()
     seats: int = Field(ge=1, le=32)
+    min_seats: int = Field(default=1, ge=1, le=32)
+    must_sit: tuple[str, ...] = ()
+    must_not_sit: tuple[str, ...] = ()
+    token_budget: int | None = Field(default=None, ge=1)
     method: Method
     max_tokens: int | None = Field(default=None, ge=1)
+
+    def request(self, message: str, history: tuple[str, ...] = ()) -> Request:
+        """Return what the router decides upon."""
+        return Request(
+            message=message,
+            history=history,
+            members=self.members,
+            seats=self.seats,
+            min_seats=self.min_seats,
+            must_sit=self.must_sit,
+            must_not_sit=self.must_not_sit,
+            token_budget=self.token_budget,
+        )
 
 
 def complete(asked: AskOptions, settings: Settings, catalogue: Catalogue) -> TurnOptions:
@@ -42,13 +68,13 @@ def complete(asked: AskOptions, settings: Settings, catalogue: Catalogue) -> Tur
         UnknownMember: a named member is not in the catalogue.
         BadSettings: an option that does not exist, or a value out of range.
     """
-    given: Mapping[str, Any] = {name: value for name, value in asked.items() if value is not None}
-    members = given.get("members", ())
-    if isinstance(members, str):
-        raise BadSettings(f"members={members!r} is a text. Give a list of names.")
-    names = tuple(member.name for member in catalogue.pick(members))
+    given: dict[str, Any] = {name: value for name, value in asked.items() if value is not None}
+    for option in ("members", "must_sit", "must_not_sit"):
+        if isinstance(names := given.get(option, ()), str):
+            raise BadSettings(f"{option}={names!r} is a text. Give a list of names.")
+        given[option] = tuple(member.name for member in catalogue.pick(names))
     try:
-        return TurnOptions(**{"seats": settings.seats, "method": settings.deliberation, **given, "members": names})
+        return TurnOptions(**{"seats": settings.seats, "method": settings.deliberation, **given})
     except ValidationError as error:
         fault = error.errors()[0]
         name = ".".join(map(str, fault["loc"]))

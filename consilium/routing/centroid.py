@@ -9,16 +9,15 @@ from typing import TYPE_CHECKING
 from consilium.members.base import Base
 from consilium.members.catalogue import Catalogue
 from consilium.routing.embedding import TokenEmbedding
-from consilium.routing.protocol import Decision, Request, certain, shares
+from consilium.routing.protocol import Decision, Request
+from consilium.routing.selection import Selection
 from consilium.threads import in_passing
 
 if TYPE_CHECKING:
     import torch
 
 TEMPERATURE = 0.1
-"""Divides the cosines before the softmax. This and the next two were chosen on the rows of docs/results/routing.md."""
-MIN_SCORE = 0.15
-"""A member that is less likely than this does not sit beside a likelier one."""
+"""Divides the cosines before the softmax. This and the next were chosen on the rows of docs/results/routing.md."""
 MIN_COSINE = 0.1
 """Where no centroid is closer than this, nobody fits and the bare base sits."""
 
@@ -30,15 +29,16 @@ class CentroidRouter:
     no memory: the same message is always decided alike.
     """
 
-    def __init__(self, base: Base, catalogue: Catalogue) -> None:
+    def __init__(self, base: Base, catalogue: Catalogue, selection: Selection | None = None) -> None:
         self._base = base
         self._catalogue = catalogue
+        self._selection = selection or Selection()
         self._lock = threading.Lock()
         self._space: _Space | None = None
 
     def digest(self) -> str:
         """Return the sha256 over base, rule and every member's examples."""
-        parts = [self._base.name, f"centroid {TEMPERATURE} {MIN_SCORE} {MIN_COSINE}", self._catalogue.fallback]
+        parts = [self._base.name, f"centroid {TEMPERATURE} {MIN_COSINE} {self._selection}", self._catalogue.fallback]
         for name, member in self._catalogue.members.items():
             parts += [name, *member.persona.examples]
         return hashlib.sha256("\0".join(parts).encode()).hexdigest()
@@ -53,15 +53,15 @@ class CentroidRouter:
                 self._space = _Space(self._base, self._catalogue)
         cosines = self._space.cosines(request.message)
         scores = _softmax(cosines)
-        abstained = max(cosines.values()) < MIN_COSINE
-        seats = shares(scores, [self._catalogue.fallback] if abstained else _seated(scores, request.seats))
+        nobody_fits = max(cosines.values()) < MIN_COSINE
+        selected = self._selection.seat(scores, request, self._catalogue, nobody_fits=nobody_fits)
         return Decision(
             router="centroid",
             digest=self.digest(),
             scores=scores,
-            seats=seats,
-            propensities=certain(scores, seats),
-            abstained=abstained,
+            seats=selected.seats,
+            propensities=selected.propensities,
+            abstained=selected.abstained,
         )
 
 
@@ -92,8 +92,3 @@ def _softmax(cosines: dict[str, float]) -> dict[str, float]:
 
     shares_ = (torch.tensor(list(cosines.values()), dtype=torch.float64) / TEMPERATURE).softmax(0)
     return dict(zip(cosines, shares_.tolist(), strict=True))
-
-
-def _seated(scores: dict[str, float], most: int) -> list[str]:
-    first, *others = sorted(scores, key=lambda name: -scores[name])
-    return [first, *(name for name in others[: most - 1] if scores[name] >= MIN_SCORE)]

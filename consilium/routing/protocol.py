@@ -17,6 +17,14 @@ class Request:
     """The members that must sit, in this order; empty leaves the choice to the router."""
     seats: int
     """At most this many may sit."""
+    min_seats: int = 1
+    """At least this many sit, however unlikely they are."""
+    must_sit: tuple[str, ...] = ()
+    """Members that sit whatever the router thinks of them; it chooses who sits beside them."""
+    must_not_sit: tuple[str, ...] = ()
+    """Members that do not sit."""
+    token_budget: int | None = None
+    """The seats may speak so many tokens together, each as many as its persona says."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,6 +62,7 @@ class Router(Protocol):
 
         Raises:
             UnknownMember: the request names a member that the catalogue does not hold.
+            BadSettings: what the request limits leaves nobody, or contradicts itself.
         """
         ...
 

@@ -6,7 +6,7 @@ from langgraph.types import Send
 from consilium.council.context import TurnContext
 from consilium.council.state import DECISION, TURN, Json, SeatTask, TurnState, asked
 from consilium.ledger.entries import DecisionEntry, SeatEntry
-from consilium.routing.protocol import Decision, Request
+from consilium.routing.protocol import Decision
 
 
 async def route(state: TurnState, runtime: Runtime[TurnContext]) -> Json:
@@ -16,8 +16,7 @@ async def route(state: TurnState, runtime: Runtime[TurnContext]) -> Json:
     if entry is None:
         turn = TURN.validate_python(state["turn"])
         earlier = tuple(m["content"] for m in state["history"] if m["role"] == "user")
-        options = asked(state["turn"])
-        request = Request(message=turn.message, history=earlier, members=options.members, seats=options.seats)
+        request = asked(state["turn"]).request(turn.message, earlier)
         decided = _entry(turn.id, await context.router.route(request), context)
         (entry,) = await context.ledger.record(decided)
     context.emitter.decided(entry)

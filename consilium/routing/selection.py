@@ -1,0 +1,126 @@
+"""From scores to seats: how many sit, who must and who must not, and when nobody fits."""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from random import Random
+
+from consilium.errors import BadSettings
+from consilium.members.catalogue import Catalogue
+from consilium.routing.protocol import Request, SeatChoice, shares
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Selected:
+    """Who sits, the probability that each member had of sitting, and whether nobody fitted."""
+
+    seats: tuple[SeatChoice, ...]
+    propensities: dict[str, float]
+    abstained: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Selection:
+    """Seats the likeliest member, and each other one whose chance to be the right one is worth its tokens.
+
+    Scores are read as probabilities, so that they should be calibrated.
+    """
+
+    token_price: float = 0.0023
+    """Chance of being the right one that a token is worth; a seat of 64 tokens costs 0.15."""
+    least_score: float = 0.0
+    """Where no member but the fallback is likelier, nobody fits, and the fallback sits alone."""
+    exploration: float = 0.0
+    """Probability with which the last seat goes to a member drawn from those that would not sit."""
+    seed: int = 0
+
+    def seat(
+        self, scores: Mapping[str, float], request: Request, catalogue: Catalogue, *, nobody_fits: bool = False
+    ) -> Selected:
+        """Choose from the scores of all members.
+
+        Args:
+            scores: a probability for each member.
+            request: whose limits hold.
+            catalogue: what a seat may speak, and who sits where nobody fits.
+            nobody_fits: what the router knows beyond the scores.
+
+        Raises:
+            UnknownMember: the request names a member that the catalogue does not hold.
+            BadSettings: what the request limits leaves nobody, or contradicts itself.
+        """
+        _check(request, catalogue)
+        ranked = sorted((name for name in scores if name not in request.must_not_sit), key=lambda name: -scores[name])
+        specialists = [name for name in ranked if name != catalogue.fallback]
+        likely = bool(specialists) and scores[specialists[0]] >= self.least_score
+        abstained = ranked[0] == catalogue.fallback or (catalogue.fallback in ranked and (nobody_fits or not likely))
+        if abstained:
+            ranked = [catalogue.fallback, *specialists]
+        seated = self._filled(scores, ranked, request, catalogue, abstained=abstained)
+        drawn, propensities = self._explored(seated, ranked, request)
+        return Selected(
+            seats=shares(scores, sorted(drawn, key=lambda name: -scores[name])),
+            propensities={**dict.fromkeys(scores, 0.0), **propensities},
+            abstained=abstained and not request.must_sit,
+        )
+
+    def _filled(
+        self,
+        scores: Mapping[str, float],
+        ranked: Sequence[str],
+        request: Request,
+        catalogue: Catalogue,
+        *,
+        abstained: bool,
+    ) -> list[str]:
+        """Return who sits without chance: who must, then the first, then whoever is worth it or needed."""
+        tokens = {name: catalogue.get(name).persona.sampling.max_tokens for name in ranked}
+        seated = [name for name in ranked if name in request.must_sit]
+        for name in ranked:
+            if name in seated:
+                continue
+            worth = not abstained and scores[name] >= self.token_price * tokens[name]
+            spoken = sum(tokens[other] for other in (*seated, name))
+            affordable = request.token_budget is None or spoken <= request.token_budget
+            needed = len(seated) < request.min_seats
+            if not seated or (len(seated) < request.seats and affordable and (worth or needed)):
+                seated.append(name)
+        return seated
+
+    def _explored(
+        self, seated: list[str], ranked: Sequence[str], request: Request
+    ) -> tuple[list[str], dict[str, float]]:
+        """Return who sits after chance had its say, and with what probability each might have."""
+        others = [name for name in ranked if name not in seated]
+        last = seated[-1]
+        if not self.exploration or not others or last in request.must_sit:
+            return seated, dict.fromkeys(seated, 1.0)
+        propensities = {
+            **dict.fromkeys(seated, 1.0),
+            last: 1 - self.exploration,
+            **dict.fromkeys(others, self.exploration / len(others)),
+        }
+        chance = _chance(self.seed, request)
+        if chance.random() >= self.exploration:
+            return seated, propensities
+        return [*seated[:-1], chance.choice(others)], propensities
+
+
+def _check(request: Request, catalogue: Catalogue) -> None:
+    """Raise where the limits name strangers, contradict each other, or leave nobody."""
+    for name in (*request.must_sit, *request.must_not_sit):
+        catalogue.get(name)
+    if both := sorted(set(request.must_sit) & set(request.must_not_sit)):
+        raise BadSettings(f"{both[0]!r} must sit and must not sit. Name it once.")
+    if len(must := set(request.must_sit)) > request.seats:
+        raise BadSettings(f"{len(must)} members must sit, and at most {request.seats} may. Raise seats.")
+    if request.min_seats > request.seats:
+        raise BadSettings(f"min_seats={request.min_seats} is more than seats={request.seats}. Lower the one.")
+    if set(request.must_not_sit) >= set(catalogue.members):
+        raise BadSettings("must_not_sit names every member, so that nobody is left. Leave one out.")
+
+
+def _chance(seed: int, request: Request) -> Random:
+    """Return a source of chance that draws alike for the same request."""
+    text = "\0".join([str(seed), request.message, *request.history])
+    return Random(hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest())  # noqa: S311 -- exploration, no secret

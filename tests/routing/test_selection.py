@@ -1,0 +1,150 @@
+"""Selection: how many sit, the caller's limits, abstention, and what chance does."""
+
+from collections import Counter
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from consilium.errors import BadSettings, UnknownMember
+from consilium.members.catalogue import Catalogue
+from consilium.routing.protocol import Request
+from consilium.routing.selection import Selected, Selection
+from tests.support.personas import write_catalogue, write_persona
+
+CREW = ("pilot", "mate", "cook", "clerk")
+SURE = {"pilot": 0.7, "mate": 0.2, "cook": 0.06, "clerk": 0.04}
+TOKENS = {"pilot": 64, "mate": 64, "cook": 300, "clerk": 64}
+
+
+@pytest.fixture(scope="module")
+def catalogue(tmp_path_factory: pytest.TempPathFactory) -> Catalogue:
+    root = tmp_path_factory.mktemp("crew")
+    for name in CREW:
+        group = "desk" if name == "clerk" else "crew"
+        write_persona(root, name, group, sampling={"max_tokens": TOKENS[name]})
+    write_catalogue(root, {"desk": ["clerk"], "crew": list(CREW[:3])}, fallback="clerk")
+    return Catalogue.load(root)
+
+
+def request(**limits: object) -> Request:
+    return Request(**{"message": "hello", "seats": 3, **limits})  # type: ignore[arg-type]
+
+
+def names(selected: Selected) -> list[str]:
+    return [choice.member for choice in selected.seats]
+
+
+def test_another_sits_only_where_its_chance_is_worth_its_tokens(catalogue: Catalogue) -> None:
+    assert names(Selection().seat(SURE, request(), catalogue)) == ["pilot", "mate"]
+    assert names(Selection(token_price=0.01).seat(SURE, request(), catalogue)) == ["pilot"]
+    assert names(Selection(token_price=0.0).seat(SURE, request(), catalogue)) == ["pilot", "mate", "cook"]
+    evenly = {"pilot": 0.4, "mate": 0.1, "cook": 0.4, "clerk": 0.1}  # the cook speaks for longer
+    assert names(Selection().seat(evenly, request(), catalogue)) == ["pilot"]
+
+
+@pytest.mark.parametrize(
+    ("limits", "seated"),
+    [
+        ({"seats": 1}, ["pilot"]),
+        ({"min_seats": 3}, ["pilot", "mate", "cook"]),
+        ({"must_sit": ("cook",)}, ["pilot", "mate", "cook"]),
+        ({"must_sit": ("cook", "pilot")}, ["pilot", "mate", "cook"]),
+        ({"must_sit": ("cook",), "seats": 1}, ["cook"]),
+        ({"must_not_sit": ("pilot",)}, ["mate"]),
+        ({"must_not_sit": ("pilot", "mate", "cook")}, ["clerk"]),
+        ({"token_budget": 100}, ["pilot"]),
+        ({"token_budget": 128}, ["pilot", "mate"]),
+        ({"token_budget": 1}, ["pilot"]),
+        ({"token_budget": 400, "min_seats": 3}, ["pilot", "mate", "clerk"]),
+    ],
+    ids=str,
+)
+def test_the_callers_limits_hold(limits: dict[str, object], seated: list[str], catalogue: Catalogue) -> None:
+    assert sorted(names(Selection().seat(SURE, request(**limits), catalogue))) == sorted(seated)
+
+
+@pytest.mark.parametrize(
+    ("limits", "message"),
+    [
+        ({"must_sit": ("mate",), "must_not_sit": ("mate",)}, "'mate' must sit and must not"),
+        ({"must_sit": ("mate", "cook"), "seats": 1}, "2 members must sit, and at most 1 may"),
+        ({"min_seats": 2, "seats": 1}, "min_seats=2 is more than seats=1"),
+        ({"must_not_sit": CREW}, "names every member"),
+    ],
+)
+def test_limits_that_cannot_hold_are_refused(limits: dict[str, object], message: str, catalogue: Catalogue) -> None:
+    with pytest.raises(BadSettings, match=message):
+        Selection().seat(SURE, request(**limits), catalogue)
+
+
+@pytest.mark.parametrize("limit", ["must_sit", "must_not_sit"])
+def test_strangers_are_refused_by_name(limit: str, catalogue: Catalogue) -> None:
+    with pytest.raises(UnknownMember, match="'pilto'"):
+        Selection().seat(SURE, request(**{limit: ("pilto",)}), catalogue)
+
+
+def test_the_fallback_sits_alone_where_nobody_fits(catalogue: Catalogue) -> None:
+    unsure = {"pilot": 0.4, "mate": 0.3, "cook": 0.2, "clerk": 0.1}
+    for selected in (
+        Selection(least_score=0.5).seat(unsure, request(), catalogue),
+        Selection().seat(unsure, request(), catalogue, nobody_fits=True),
+        Selection().seat({**unsure, "clerk": 0.45}, request(), catalogue),
+    ):
+        assert (names(selected), selected.abstained) == (["clerk"], True)
+    barred = Selection(least_score=0.5).seat(unsure, request(must_not_sit=("clerk",)), catalogue)
+    assert (barred.seats[0].member, barred.abstained) == ("pilot", False)
+    asked_for = Selection(least_score=0.5).seat(unsure, request(must_sit=("mate",)), catalogue)
+    assert (names(asked_for), asked_for.abstained) == (["mate"], False)
+
+
+def test_chance_seats_as_often_as_its_propensities_say(catalogue: Catalogue) -> None:
+    explorer = Selection(exploration=0.3, seed=1)
+    rounds = 3000
+    seats = Counter(
+        name
+        for number in range(rounds)
+        for name in names(explorer.seat(SURE, request(message=f"hello {number}"), catalogue))
+    )
+    propensities = explorer.seat(SURE, request(), catalogue).propensities
+    assert propensities == pytest.approx({"pilot": 1.0, "mate": 0.7, "cook": 0.15, "clerk": 0.15})
+    for name, propensity in propensities.items():
+        assert seats[name] / rounds == pytest.approx(propensity, abs=0.03)
+
+
+def test_the_same_request_is_drawn_alike_and_another_seed_draws_anew(catalogue: Catalogue) -> None:
+    asked = [request(message=f"hello {number}") for number in range(40)]
+    first, again, other = (
+        [names(Selection(exploration=0.5, seed=seed).seat(SURE, each, catalogue)) for each in asked]
+        for seed in (1, 1, 2)
+    )
+    assert first == again
+    assert first != other
+
+
+def test_whoever_must_sit_is_not_explored_away(catalogue: Catalogue) -> None:
+    explorer = Selection(exploration=1.0)
+    selected = explorer.seat(SURE, request(must_sit=("mate",), seats=1), catalogue)
+    assert names(selected) == ["mate"]
+    assert selected.propensities == {"pilot": 0.0, "mate": 1.0, "cook": 0.0, "clerk": 0.0}
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    scores=st.lists(st.floats(0.01, 1), min_size=4, max_size=4),
+    seats=st.integers(1, 4),
+    exploration=st.floats(0, 1),
+    barred=st.sets(st.sampled_from(CREW), max_size=3),
+    message=st.text(max_size=8),
+)
+def test_propensities_sum_to_the_seats(
+    catalogue: Catalogue, scores: list[float], seats: int, exploration: float, barred: set[str], message: str
+) -> None:
+    given_scores = {name: score / sum(scores) for name, score in zip(CREW, scores, strict=True)}
+    limits = request(message=message, seats=seats, must_not_sit=tuple(barred))
+    selected = Selection(exploration=exploration).seat(given_scores, limits, catalogue)
+    assert sum(selected.propensities.values()) == pytest.approx(len(selected.seats))
+    assert 1 <= len(selected.seats) <= seats
+    assert not set(names(selected)) & barred
+    assert all(selected.propensities[name] > 0 for name in names(selected))
+    assert sum(choice.weight for choice in selected.seats) == pytest.approx(1)
