@@ -140,9 +140,9 @@ def chosen_members(
     names: str, data: "Sequence[Path]", personas: Path | None
 ) -> "tuple[Settings, Catalogue, Sequence[Member]]":
     """Return the members of those names, or else all that have an adapter and whose rows lie in ``data``."""
-    from consilium.evaluation.tasks import data_of
     from consilium.members.catalogue import Catalogue
     from consilium.settings import Settings
+    from consilium.training.data import data_of
 
     settings = Settings.load(**given(personas=personas))
     catalogue = Catalogue.load(settings.personas)

@@ -56,8 +56,9 @@ def train_member_command(
     How rows become requests and replies, and the recipe's few figures, are what its persona says of training.
     """
     from consilium.evaluation.results import write_training
-    from consilium.evaluation.tasks import Tasks, training_of
+    from consilium.evaluation.tasks import Tasks
     from consilium.members.catalogue import Catalogue
+    from consilium.training.data import training_of
     from consilium.training.installing import data_digest, install_adapter
     from consilium.training.rows import lessons, read_split
 
@@ -96,8 +97,9 @@ def train_multitask_command(
 
     It joins no catalogue; `consilium eval members --multitask FOLDER` measures it beside them.
     """
-    from consilium.evaluation.tasks import Tasks, training_of
+    from consilium.evaluation.tasks import Tasks
     from consilium.members.persona import MAX_RANK, Recipe
+    from consilium.training.data import training_of
     from consilium.training.rows import lessons
 
     settings, catalogue, chosen = chosen_members(members, data, personas)

@@ -4,12 +4,11 @@ import random
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from consilium.errors import BadRows
 from consilium.evaluation.matrix import Task, choose_labels, choose_shots
 from consilium.evaluation.style import StyleClassifier, Voice
 from consilium.evaluation.work import work_of
 from consilium.members.catalogue import Member
-from consilium.members.persona import Training
+from consilium.training.data import data_of, split_of, training_of
 from consilium.training.rows import Row, Split, read_split
 
 SPOKEN_ROWS = 200
@@ -53,11 +52,7 @@ class Tasks:
 
     def split(self, member: Member, data: Path | None = None) -> Split:
         """Return the member's rows, those in ``data`` where it is given. Raises as `read`."""
-        found = data or data_of(member, self._folders)
-        if found is None:
-            places = ", ".join(map(str, self._folders))
-            raise BadRows(f"{places} hold no rows for {member.name!r}. Name the folder that does, or other members.")
-        return read_split(found, training_of(member).rows)
+        return read_split(data, training_of(member).rows) if data else split_of(member, self._folders)
 
     def _voice(self, member: Member, split: Split) -> Voice:
         if self._classifier is None:
@@ -72,26 +67,6 @@ class Tasks:
         return Voice(classifier=self._classifier, author=member.name, learned=learned)
 
 
-def data_of(member: Member, folders: Sequence[Path]) -> Path | None:
-    """Return where a member's rows are; None where none of the folders holds them."""
-    if member.persona.training is None:
-        return None
-    files = member.persona.training.rows.files
-    for folder in folders:
-        if files and all((folder / file).is_file() for file in files):
-            return folder
-        if not files and (folder / member.name).is_dir():
-            return folder / member.name
-    return None
-
-
-def training_of(member: Member) -> Training:
-    """Return the persona's [training] table. Raises `BadRows` where there is none."""
-    if member.persona.training is None:
-        raise BadRows(f"{member.name!r} has no [training] table in its persona. Write one, or name another member.")
-    return member.persona.training
-
-
 def sampled(rows: Sequence[Row], count: int, seed: int) -> list[Row]:
     """Return ``count`` of the rows, the same for the same seed; all where there are no more."""
-    return list(rows) if len(rows) <= count else random.Random(seed).sample(list(rows), count)  # noqa: S311 -- a sample, no secret
+    return list(rows) if len(rows) <= count else random.Random(seed).sample(list(rows), count)

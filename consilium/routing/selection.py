@@ -123,4 +123,4 @@ def _check(request: Request, catalogue: Catalogue) -> None:
 def _chance(seed: int, request: Request) -> Random:
     """Return a source of chance that draws alike for the same request."""
     text = "\0".join([str(seed), request.message, *request.history])
-    return Random(hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest())  # noqa: S311 -- exploration, no secret
+    return Random(hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest())

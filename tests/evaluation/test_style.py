@@ -8,10 +8,9 @@ import pytest
 
 from consilium.errors import BadRows, MissingExtra
 from consilium.evaluation.style import StyleClassifier
-from consilium.settings import data_folder
+from tests.support.data import SHARED
 
-# In a checkout ../shared lies beside the project.
-VOICES = data_folder("personas").parent.parent / "shared" / "data" / "personas"
+VOICES = SHARED / "personas"
 
 PILOT = ["Steer north by the buoy", "North by east, past the buoy", "The tide sets north of the bar"]
 CLERK = ["Enter the fee in the book", "The book shows a fee unpaid", "A receipt is entered for the fee"]
@@ -71,7 +70,7 @@ def test_eight_period_voices_are_told_apart() -> None:
         rows = [json.loads(line) for line in file.read_text().splitlines()]
         texts = [row.get("text") or row.get("definition") or row["fable"] for row in rows]
         name, texts = file.stem, [text for text in texts if len(text) >= 60]
-        random.Random(0).shuffle(texts)  # noqa: S311 -- a split, not a secret
+        random.Random(0).shuffle(texts)
         train[name], test[name] = texts[:220], texts[220:280]
     classifier = StyleClassifier.fit(train)
     assert len(test) == 8

@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 from consilium.errors import BadRows
-from consilium.evaluation.tasks import SPOKEN_ROWS, Tasks, data_of, sampled
+from consilium.evaluation.tasks import SPOKEN_ROWS, Tasks, sampled
 from consilium.members.catalogue import Catalogue
+from consilium.training.data import data_of
 from consilium.training.rows import Row
 from tests.support.personas import TRAINING, write_catalogue, write_persona
 

@@ -14,12 +14,11 @@ from consilium.evaluation.texts import chrf
 from consilium.evaluation.work import WORKS, Work, style_work, work_of
 from consilium.members.catalogue import Catalogue, Member
 from consilium.members.persona import RowsSpec, Training
-from consilium.settings import data_folder
 from consilium.training.rows import Row, read_split
+from tests.support.data import SHARED
 from tests.support.personas import TRAINING, write_catalogue, write_persona
 
-# In a checkout ../shared lies beside the project.
-HOUSE = data_folder("personas").parent.parent / "shared" / "data" / "house"
+HOUSE = SHARED / "house"
 
 VOICE = Voice(
     classifier=StyleClassifier.fit({"pilot": ["north by the buoy"], "clerk": ["a fee in the book"]}),

@@ -151,7 +151,7 @@ def zip64_locator(content: bytes) -> bytes:
 
 
 def noise(size: int) -> str:
-    return "".join(random.Random(0).choices("abcdefghijklmnopqrstuvwxyz0123456789", k=size))  # noqa: S311 -- filler
+    return "".join(random.Random(0).choices("abcdefghijklmnopqrstuvwxyz0123456789", k=size))
 
 
 GOOD = archive(("card.json", CARD))

@@ -55,7 +55,7 @@ def narrow(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def schedule(crew: list[Member], seed: int) -> list[Asked]:
     """Return rows with lengths, settings and times of their own, some of which begin alike."""
-    chance = random.Random(seed)  # noqa: S311 -- a schedule, not a secret
+    chance = random.Random(seed)
     shared = some_ids(12, seed=seed)
     rows = []
     for number in range(ROWS):
