@@ -131,6 +131,18 @@ class Decoder:
         Returns:
             [rows, last, vocabulary].
         """
+        from torch.nn.functional import rms_norm
+
+        h = self.states(ids, positions, kv, deltas)[:, -last:]
+        return self._vocabulary(rms_norm(h, (h.shape[-1],), self._norm, self._eps))
+
+    def states(
+        self, ids: "torch.Tensor", positions: "torch.Tensor", kv: "Window", deltas: "DeltaWindow | None"
+    ) -> "torch.Tensor":
+        """Append tokens to their rows and return what the last layer leaves of them, before it is normalised.
+
+        Arguments as for `forward`. Returns [rows, tokens, hidden].
+        """
         from torch.nn.functional import embedding, rms_norm
 
         rows, tokens = ids.shape
@@ -148,7 +160,7 @@ class Decoder:
             h = h + project(x, 1)
             gate, up = project(rms_norm(h, size, layer.mlp_norm, self._eps), 2).chunk(2, -1)
             h = h + project(self._activation(gate) * up, 3)
-        return self._vocabulary(rms_norm(h[:, -last:], size, self._norm, self._eps))
+        return h
 
     def _attend(
         self, x: "torch.Tensor", layer: Layer, cos: "torch.Tensor", sin: "torch.Tensor", kv: "Window", number: int

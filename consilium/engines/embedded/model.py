@@ -48,7 +48,7 @@ class Model:
     def __init__(self, base: Base) -> None:
         import torch
 
-        plain = _load_plain(base)
+        plain = load_plain(base)
         ends = plain.generation_config.eos_token_id
         if ends is None:
             raise BaseUnavailable(
@@ -188,7 +188,8 @@ class Model:
             yield Likelihood(log_probability=float(chosen.sum()), tokens=len(reply))
 
 
-def _load_plain(base: Base) -> Any:  # noqa: ANN401 -- transformers' class depends on the base
+def load_plain(base: Base) -> Any:  # noqa: ANN401 -- transformers' class depends on the base
+    """Return transformers' model of the base, in float32."""
     import torch
 
     with loading:

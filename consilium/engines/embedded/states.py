@@ -1,0 +1,75 @@
+"""What the bare base makes of a text midway: the state of its last token behind some of the layers."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from consilium.engines.embedded.decoder import Decoder
+from consilium.engines.embedded.keys_values import KeysValues
+from consilium.engines.embedded.model import load_plain
+from consilium.errors import BadSettings
+from consilium.members.base import Base
+
+if TYPE_CHECKING:
+    import torch
+
+READ_TOKENS = 2_048
+"""Rows times tokens that are read in one pass."""
+
+
+class StateReader:
+    """Runs the first layers of a base model. Not safe to call from two threads at once.
+
+    Args:
+        base: the model.
+        depth: how many of its layers; the others are not kept.
+
+    Raises:
+        BadSettings: the base has fewer layers.
+    """
+
+    def __init__(self, base: Base, depth: int) -> None:
+        import torch
+
+        plain = load_plain(base)
+        if not 1 <= depth <= len(plain.model.layers):
+            raise BadSettings(
+                f"depth={depth}: the base {base.name!r} has {len(plain.model.layers)} layers. Choose one."
+            )
+        plain.model.layers = plain.model.layers[:depth]
+        with torch.inference_mode():
+            self._decoder = Decoder(plain)
+
+    def read(self, rows: Sequence[Sequence[int]]) -> "torch.Tensor":
+        """Return the state of each row's last token, [rows, hidden], float32.
+
+        Args:
+            rows: token ids, at least one each. Those of about the same length are read side by side; a row sees
+                nothing of the others.
+        """
+        import torch
+
+        order = sorted(range(len(rows)), key=lambda row: len(rows[row]))
+        found: list[torch.Tensor] = []
+        start = 0
+        with torch.inference_mode():
+            while start < len(order):
+                end = start + 1
+                while end < len(order) and (end + 1 - start) * len(rows[order[end]]) <= READ_TOKENS:
+                    end += 1
+                found.append(self._read([rows[row] for row in order[start:end]]))
+                start = end
+        states = torch.cat(found)
+        return states[torch.tensor(order).argsort()]
+
+    def _read(self, rows: Sequence[Sequence[int]]) -> "torch.Tensor":
+        """Read rows side by side. What fills up the shorter ones stands behind their ends, where nothing looks."""
+        import torch
+
+        ends = torch.tensor([len(row) - 1 for row in rows])
+        ids = torch.nn.utils.rnn.pad_sequence([torch.tensor(row) for row in rows], batch_first=True)
+        positions = torch.arange(ids.shape[1]).expand_as(ids)
+        kv = KeysValues(self._decoder.layers_count, self._decoder.kv_heads, self._decoder.head_size)
+        kv.reserve(len(rows), ids.shape[1], used=0, most=ids.numel())
+        states = self._decoder.states(ids, positions, kv.window(slice(0, len(rows)), positions), None)
+        last: torch.Tensor = states[torch.arange(len(rows)), ends]
+        return last
