@@ -112,16 +112,6 @@ class HadamardGate(nn.Module):
         return logits.squeeze(-1)
 
 
-GATES: Mapping[str, Callable[[int], nn.Module]] = {
-    "linear": LinearGate,
-    "attention": AttentionGate,
-    "mlp": MlpGate,
-    "hybrid": HybridGate,
-    "hash": HashGate,
-    "mlp-hadamard": HadamardGate,
-}
-
-
 class MixtureGate(nn.Module):
     """Several gates, weighed for each point by a main one: ``sum_j w_j R_j`` over the ``most`` heaviest."""
 
@@ -139,6 +129,17 @@ class MixtureGate(nn.Module):
         )
         decisions = torch.stack([gate(points, keys).softmax(-1) for gate in self._gates], -2)
         return (weights[..., None] * decisions).sum(-2).clamp(min=1e-9).log()
+
+
+GATES: Mapping[str, Callable[[int], nn.Module]] = {
+    "linear": LinearGate,
+    "attention": AttentionGate,
+    "mlp": MlpGate,
+    "hybrid": HybridGate,
+    "hash": HashGate,
+    "mlp-hadamard": HadamardGate,
+    "mixture": MixtureGate,
+}
 
 
 def cosines(queries: "Tensor", keys: "Tensor") -> "Tensor":
