@@ -1,0 +1,117 @@
+"""The fast stage's fine path: each piece of a message votes for members, and the votes are added up."""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from consilium.errors import MissingExtra
+from consilium.routing.ngrams import BUCKETS, bucket, hashed, ngrams, words_of
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_matrix
+    from torch import Tensor
+
+PENALTY = 3e-6
+"""Of large votes (L2)."""
+EPOCHS = 30
+
+
+class FinePath:
+    """A gate for each piece: votes in bytes, [buckets, members], and what a piece counts.
+
+    Args:
+        votes: int8, [buckets, members].
+        scales: float32, [members]; what a step of a member's votes is worth.
+        bias: float32, [members].
+        rarity: float16, [buckets]; what a piece of each bucket counts (idf).
+    """
+
+    def __init__(self, votes: "Tensor", scales: "Tensor", bias: "Tensor", rarity: "Tensor") -> None:
+        self._votes, self._scales, self._bias, self._rarity = votes, scales, bias, rarity
+
+    @classmethod
+    def fit(cls, messages: Sequence[str], members: Sequence[int], count: int, *, seed: int = 0) -> "FinePath":
+        """Fit logistic regressions, one member against the rest, by stochastic gradient descent.
+
+        Args:
+            messages: the requests.
+            members: the number of the right member of each.
+            count: how many members there are; one without requests is never voted for.
+            seed: of shuffling.
+
+        Raises:
+            MissingExtra: scikit-learn is not installed.
+        """
+        try:
+            from sklearn.linear_model import SGDClassifier
+        except ImportError as error:
+            raise MissingExtra("fitting a router needs scikit-learn: pip install 'consilium[eval]'") from error
+        read = [hashed(message) for message in messages]
+        rarity = rarity_of(read)
+        model = SGDClassifier(loss="log_loss", alpha=PENALTY, max_iter=EPOCHS, tol=None, random_state=seed)
+        model.fit(_matrix([weighted(pieces, rarity) for pieces in read]), np.asarray(members))
+        weights, bias = np.zeros((count, BUCKETS), np.float32), np.full(count, -10.0, np.float32)
+        weights[model.classes_], bias[model.classes_] = model.coef_, model.intercept_
+        scales = np.abs(weights).max(1).clip(1e-6) / 127
+        votes = np.ascontiguousarray(np.rint(weights / scales[:, None]).astype(np.int8).T)
+        as_tensor = torch.from_numpy
+        return cls(as_tensor(votes), as_tensor(scales), as_tensor(bias), as_tensor(rarity))
+
+    def logits(self, messages: Sequence[str]) -> "Tensor":
+        """Return what the votes for each member come to, [messages, members]."""
+        return torch.stack([self._sum(weighted(hashed(message), self._rarity.numpy())) for message in messages])
+
+    def pulls(self, message: str, member: int) -> list[tuple[str, float]]:
+        """Return each word of a message with what its pieces add for a member beyond their mean for all."""
+        weights = weighted(hashed(message), self._rarity.numpy())
+        return [
+            (word, float(votes[member] - votes.mean()))
+            for word in words_of(message)
+            for votes in [self._sum({b: weights[b] for b in set(map(bucket, ngrams(word)))}) - self._bias]
+        ]
+
+    def _sum(self, pieces: Mapping[int, float]) -> "Tensor":
+        votes = self._votes[list(pieces)].float() * torch.tensor(list(pieces.values()))[:, None]
+        total: Tensor = votes.sum(0) * self._scales + self._bias
+        return total
+
+    def tensors(self) -> "dict[str, Tensor]":
+        """Return what a file keeps."""
+        return {
+            "fine.votes": self._votes,
+            "fine.scales": self._scales,
+            "fine.bias": self._bias,
+            "fine.rarity": self._rarity,
+        }
+
+    @classmethod
+    def from_tensors(cls, tensors: "Mapping[str, Tensor]") -> "FinePath":
+        """Return what a file kept. Raises KeyError where it has none."""
+        return cls(*(tensors[f"fine.{name}"] for name in ("votes", "scales", "bias", "rarity")))
+
+
+def rarity_of(read: Sequence[Mapping[int, float]]) -> "np.ndarray[tuple[int], np.dtype[np.float16]]":
+    """Return 1 + ln((1 + n) / (1 + how many of the n messages have a piece of the bucket)), [buckets]."""
+    known = np.zeros(BUCKETS)
+    for pieces in read:
+        known[list(pieces)] += 1
+    return (1 + math.log(1 + len(read)) - np.log1p(known)).astype(np.float16)
+
+
+def weighted(pieces: Mapping[int, float], rarity: "np.ndarray[tuple[int], np.dtype[np.float16]]") -> dict[int, float]:
+    """Return the pieces' counts times their rarity, scaled so that their squares sum to 1 (tf-idf)."""
+    found = {number: count * float(rarity[number]) for number, count in pieces.items()}
+    length = math.sqrt(sum(value * value for value in found.values())) or 1.0
+    return {number: value / length for number, value in found.items()}
+
+
+def _matrix(rows: Sequence[Mapping[int, float]]) -> "csr_matrix":
+    from scipy.sparse import csr_matrix
+
+    starts = np.cumsum([0, *(len(row) for row in rows)])
+    columns = np.fromiter((number for row in rows for number in row), np.int32, starts[-1])
+    values = np.fromiter((value for row in rows for value in row.values()), np.float32, starts[-1])
+    return csr_matrix((values, columns, starts), shape=(len(rows), BUCKETS))
