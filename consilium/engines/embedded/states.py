@@ -22,12 +22,13 @@ class StateReader:
     Args:
         base: the model.
         depth: how many of its layers; the others are not kept.
+        prefix: token ids that every row begins with; they are read once.
 
     Raises:
         BadSettings: the base has fewer layers.
     """
 
-    def __init__(self, base: Base, depth: int) -> None:
+    def __init__(self, base: Base, depth: int, prefix: Sequence[int] = ()) -> None:
         import torch
 
         plain = load_plain(base)
@@ -36,15 +37,19 @@ class StateReader:
                 f"depth={depth}: the base {base.name!r} has {len(plain.model.layers)} layers. Choose one."
             )
         plain.model.layers = plain.model.layers[:depth]
+        self._prefix: torch.Tensor | None = None  # keys and values, [layers, 2, heads, tokens, head size]
         with torch.inference_mode():
             self._decoder = Decoder(plain)
+            if prefix:
+                _, kv = self._pass([prefix])
+                self._prefix = kv.read(0, len(prefix))
 
     def read(self, rows: Sequence[Sequence[int]]) -> "torch.Tensor":
         """Return the state of each row's last token, [rows, hidden], float32.
 
         Args:
-            rows: token ids, at least one each. Those of about the same length are read side by side; a row sees
-                nothing of the others.
+            rows: token ids behind the prefix, at least one each. Those of about the same length are read side by side;
+                a row sees nothing of the others.
         """
         import torch
 
@@ -56,20 +61,26 @@ class StateReader:
                 end = start + 1
                 while end < len(order) and (end + 1 - start) * len(rows[order[end]]) <= READ_TOKENS:
                     end += 1
-                found.append(self._read([rows[row] for row in order[start:end]]))
+                states, _ = self._pass([rows[row] for row in order[start:end]])
+                found.append(states)
                 start = end
-        states = torch.cat(found)
-        return states[torch.tensor(order).argsort()]
+        return torch.cat(found)[torch.tensor(order).argsort()]
 
-    def _read(self, rows: Sequence[Sequence[int]]) -> "torch.Tensor":
-        """Read rows side by side. What fills up the shorter ones stands behind their ends, where nothing looks."""
+    def _pass(self, rows: Sequence[Sequence[int]]) -> "tuple[torch.Tensor, KeysValues]":
+        """Read rows side by side; return the states of their last tokens, and keys and values.
+
+        What fills up the shorter ones stands behind their ends, where nothing looks.
+        """
         import torch
 
         ends = torch.tensor([len(row) - 1 for row in rows])
         ids = torch.nn.utils.rnn.pad_sequence([torch.tensor(row) for row in rows], batch_first=True)
-        positions = torch.arange(ids.shape[1]).expand_as(ids)
+        known = 0 if self._prefix is None else self._prefix.shape[-2]
+        positions = (known + torch.arange(ids.shape[1])).expand_as(ids)
         kv = KeysValues(self._decoder.layers_count, self._decoder.kv_heads, self._decoder.head_size)
-        kv.reserve(len(rows), ids.shape[1], used=0, most=ids.numel())
+        kv.reserve(len(rows), known + ids.shape[1], used=0, most=len(rows) * (known + ids.shape[1]))
+        if self._prefix is not None:
+            for slot in range(len(rows)):
+                kv.write(slot, self._prefix, known)
         states = self._decoder.states(ids, positions, kv.window(slice(0, len(rows)), positions), None)
-        last: torch.Tensor = states[torch.arange(len(rows)), ends]
-        return last
+        return states[torch.arange(len(rows)), ends], kv

@@ -39,6 +39,12 @@ def test_a_row_sees_nothing_of_the_others(base: Base, monkeypatch: pytest.Monkey
     assert torch.allclose(reader.read(rows), alone, atol=1e-5)
 
 
+def test_a_prefix_is_read_once_and_counts_as_if_it_stood_in_every_row(base: Base) -> None:
+    rows, prefix = some_rows([5, 1, 9]), some_rows([7])[0]
+    whole = StateReader(base, 2).read([[*prefix, *row] for row in rows])
+    assert torch.allclose(StateReader(base, 2, prefix).read(rows), whole, atol=1e-5)
+
+
 @pytest.mark.parametrize("depth", [0, 5])
 def test_a_depth_that_the_base_has_not_is_refused(base: Base, depth: int) -> None:
     with pytest.raises(BadSettings, match=f"depth={depth}: .* has 4 layers"):

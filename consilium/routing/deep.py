@@ -1,0 +1,190 @@
+"""The deep stage: what the base itself makes of a request midway, and which member that points to."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from itertools import takewhile
+from typing import TYPE_CHECKING, Self
+
+import numpy as np
+import torch
+
+from consilium.engines.embedded.states import StateReader
+from consilium.engines.embedded.tokens import Tokens
+from consilium.engines.protocol import Message
+from consilium.errors import BadSettings, MissingExtra
+from consilium.members.base import Base
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+QUESTION = "What kind of task does the user give you? Answer with the name of the task."
+"""The system prompt under which requests are read: the state from which the answer would begin is about the task."""
+DEPTH = 16
+"""Layers of the base that are run."""
+DIRECTIONS = 200
+"""In which states of different requests differ most, measured by how much those of one member's do."""
+CHARACTERS = 1_600
+"""Of a message that are read: as many from its beginning as from its end."""
+LOST = 0.007
+"""Share of the other members' requests that a member added later may take from them."""
+_REFERENCES = 150
+"""States of each member that are kept to hold a newcomer to that."""
+_PENALTY = 3e-2
+"""Of large weights (L2)."""
+
+
+class StateEncoder:
+    """Maps requests to states of the base, float32, [requests, hidden]. Not safe to call from two threads at once."""
+
+    def __init__(self, base: Base, depth: int = DEPTH) -> None:
+        self._tokens = Tokens(base)
+        pairs = zip(self._prompt(""), self._prompt("a"), strict=False)
+        shared = [token for token, _ in takewhile(lambda pair: pair[0] == pair[1], pairs)]
+        self._shared = len(shared)
+        self._reader = StateReader(base, depth, shared)
+
+    def encode(self, messages: Sequence[str], before: Sequence[str] = (), sat: Sequence[str] = ()) -> "Tensor":
+        """Return the states of messages, each with the message before it and the name of who answered that, if any."""
+        before, sat = before or [""] * len(messages), sat or [""] * len(messages)
+        rows = [self._prompt(*turn)[self._shared :] for turn in zip(messages, before, sat, strict=True)]
+        return self._reader.read(rows)
+
+    def _prompt(self, message: str, before: str = "", sat: str = "") -> list[int]:
+        earlier = [Message(role="user", content=_cut(before)), Message(role="assistant", content=sat)] if before else []
+        question = Message(role="system", content=QUESTION)
+        return self._tokens.prompt([question, *earlier, Message(role="user", content=_cut(message))])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeepPath:
+    """Logistic regression over whitened states, and what it takes to add a member without fitting it anew."""
+
+    mean: "Tensor"
+    """Of all states, [hidden]."""
+    directions: "Tensor"
+    """[hidden, directions]; along each, one member's requests have variance 1."""
+    weights: "Tensor"
+    """[members, directions]."""
+    bias: "Tensor"
+    """[members]."""
+    centres: "Tensor"
+    """Mean of each member's requests, [members, directions]."""
+    references: "Tensor"
+    """Some requests of the fitted members that are known to be decided rightly, [references, directions]."""
+    margins: "Tensor"
+    """What was added to each newcomer's logits, [newcomers]; they come last among the members."""
+
+    @classmethod
+    def fit(cls, states: "Tensor", targets: "Tensor", directions: int = DIRECTIONS) -> Self:
+        """Fit.
+
+        Args:
+            states: of requests, [requests, hidden].
+            targets: how far each member is the right one, [requests, members]; rows sum to 1. A member that is never
+                the likeliest cannot be told from others later.
+            directions: how many to keep.
+
+        Raises:
+            MissingExtra: scikit-learn is not installed.
+            BadSettings: fewer than two members are ever right.
+        """
+        try:
+            from sklearn.covariance import ledoit_wolf
+        except ImportError as error:
+            raise MissingExtra("fitting a router needs scikit-learn: pip install 'consilium[eval]'") from error
+        labels = targets.argmax(-1)
+        if len(torch.unique(labels)) < 2:
+            raise BadSettings(
+                "all requests are for one member: a router tells members apart. Give those of two at least."
+            )
+        mean = states.mean(0)
+        centred = states - mean
+        own = _means(centred, labels, targets.shape[-1])
+        covariance, _ = ledoit_wolf((centred - own[labels]).double().numpy(), assume_centered=True)
+        spread, axes = np.linalg.eigh(covariance)
+        whitening = torch.from_numpy(axes / np.sqrt(spread)).float()
+        _, _, found = torch.linalg.svd(centred @ whitening, full_matrices=False)
+        projection = whitening @ found[:directions].T
+        points = centred @ projection
+        weights, bias = _regression(points, targets)
+        right = (points @ weights.T + bias).argmax(-1) == labels
+        drawn = torch.randperm(len(points), generator=torch.Generator().manual_seed(0))
+        drawn = drawn[right[drawn]]
+        kept = torch.cat([drawn[labels[drawn] == member][:_REFERENCES] for member in range(targets.shape[-1])])
+        return cls(
+            mean=mean,
+            directions=projection,
+            weights=weights,
+            bias=bias,
+            centres=_means(points, labels, targets.shape[-1]),
+            references=points[kept].half(),
+            margins=torch.zeros(0),
+        )
+
+    def logits(self, states: "Tensor") -> "Tensor":
+        """Return logits of the members, [requests, members], for states, [requests, hidden].
+
+        A newcomer's is the likeliest fitted member's, plus how much closer its own centre lies than the closest of
+        theirs.
+        """
+        return self._logits((states - self.mean) @ self.directions)
+
+    def _logits(self, points: "Tensor") -> "Tensor":
+        fitted = points @ self.weights.T + self.bias
+        if not len(self.margins):
+            return fitted
+        nearness = points @ self.centres.T - self.centres.square().sum(-1) / 2
+        old, new = nearness[:, : len(self.weights)], nearness[:, len(self.weights) :]
+        closer = new - old.amax(-1, keepdim=True) + self.margins
+        return torch.cat([fitted, fitted.amax(-1, keepdim=True) + closer], -1)
+
+    def with_member(self, states: "Tensor") -> Self:
+        """Return the same with one member more, known by the states of some of its requests, [requests, hidden].
+
+        Its margin is what lets it take no more than `LOST` of the others' reference requests from them.
+        """
+        centre = ((states - self.mean) @ self.directions).mean(0, keepdim=True)
+        unbiased = replace(
+            self, centres=torch.cat([self.centres, centre]), margins=torch.cat([self.margins, torch.zeros(1)])
+        )
+        logits = unbiased._logits(self.references.float())
+        lead = logits[:, -1] - logits[:, :-1].amax(-1)
+        margin = -torch.quantile(lead, 1 - LOST)
+        return replace(unbiased, margins=torch.cat([self.margins, margin[None]]))
+
+    def tensors(self) -> "dict[str, Tensor]":
+        """Return what a file keeps."""
+        return {f"deep.{field.name}": getattr(self, field.name).contiguous() for field in fields(self)}
+
+    @classmethod
+    def from_tensors(cls, tensors: "Mapping[str, Tensor]") -> Self:
+        """Return what a file kept. Raises KeyError where it has none."""
+        return cls(**{field.name: tensors[f"deep.{field.name}"] for field in fields(cls)})
+
+
+def _means(points: "Tensor", labels: "Tensor", members: int) -> "Tensor":
+    """Return the mean of each member's points; a member without any lies in the middle."""
+    sums = torch.zeros(members, points.shape[-1]).index_add(0, labels, points)
+    return sums / torch.bincount(labels, minlength=members).clamp(min=1)[:, None]
+
+
+def _regression(points: "Tensor", targets: "Tensor") -> "tuple[Tensor, Tensor]":
+    """Return weights, [members, directions], and bias, [members], of logistic regression on soft targets."""
+    weights = torch.zeros(targets.shape[-1], points.shape[-1], requires_grad=True)
+    bias = torch.zeros(targets.shape[-1], requires_grad=True)
+    optimiser = torch.optim.LBFGS([weights, bias], max_iter=200, line_search_fn="strong_wolfe")
+
+    def loss() -> "Tensor":
+        optimiser.zero_grad()
+        logits = points @ weights.T + bias
+        lost = -(targets * logits.log_softmax(-1)).sum(-1).mean() + _PENALTY * weights.square().sum()
+        lost.backward()  # type: ignore[no-untyped-call]
+        return lost
+
+    optimiser.step(loss)  # type: ignore[no-untyped-call]
+    return weights.detach(), bias.detach()
+
+
+def _cut(text: str) -> str:
+    text = text.strip()  # so that its first token is never one with the template's last
+    return text if len(text) <= CHARACTERS else f"{text[: CHARACTERS // 2]} … {text[-CHARACTERS // 2 :]}"

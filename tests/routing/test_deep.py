@@ -1,0 +1,96 @@
+"""The deep stage: whitened states tell members apart, and a newcomer takes only what is its own."""
+
+import pytest
+import torch
+
+from consilium.errors import BadSettings
+from consilium.members.base import Base
+from consilium.routing.deep import CHARACTERS, DeepPath, StateEncoder, _cut
+from tests.support.tiny import write_tiny_base
+
+HIDDEN, MEMBERS = 24, 5
+
+
+def states(count: int, *, members: int = MEMBERS, seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return requests of members whose states lie about centres, drowned by what all of them vary in."""
+    drawn = torch.Generator().manual_seed(seed)
+    centres = torch.randn(MEMBERS, HIDDEN, generator=torch.Generator().manual_seed(9))
+    noise = torch.randn(count, HIDDEN, generator=drawn)
+    noise[:, :4] *= 20  # in these directions requests differ, but not by member
+    labels = torch.arange(count) % members
+    return 3 * centres[labels] + noise + 7.0, labels
+
+
+@pytest.fixture(scope="module")
+def path() -> DeepPath:
+    points, labels = states(400, members=4)
+    return DeepPath.fit(points, torch.eye(4)[labels], directions=12)
+
+
+def test_unseen_requests_find_their_member_through_the_noise(path: DeepPath) -> None:
+    points, labels = states(200, members=4, seed=1)
+    assert (path.logits(points).argmax(-1) == labels).float().mean() > 0.95
+
+
+def test_a_newcomer_is_found_from_few_requests_and_takes_little_from_the_others(path: DeepPath) -> None:
+    points, labels = states(500, seed=2)
+    known = path.with_member(points[labels == 4][:20])
+    points, labels = states(1_000, seed=3)
+    before, after = path.logits(points).argmax(-1), known.logits(points).argmax(-1)
+    others = labels != 4
+    assert (after[~others] == 4).float().mean() > 0.9
+    assert (before[others] == labels[others]).float().mean() - (after[others] == labels[others]).float().mean() < 0.02
+
+
+def test_newcomers_keep_the_odds_of_those_who_were_there(path: DeepPath) -> None:
+    points, labels = states(100, seed=4)
+    known = path.with_member(points[labels == 4]).with_member(points[labels == 4] + 2.0)
+    assert known.logits(points).shape == (100, 6)
+    assert torch.allclose(known.logits(points)[:, :4], path.logits(points))
+
+
+def test_targets_may_be_soft(path: DeepPath) -> None:
+    points, labels = states(400, members=4)
+    unsure = DeepPath.fit(points, 0.55 * torch.eye(4)[labels] + 0.45 / 4, directions=12)
+    assert unsure.logits(points).softmax(-1).amax(-1).mean() < 0.8 < path.logits(points).softmax(-1).amax(-1).mean()
+
+
+def test_a_path_survives_its_file_and_comes_out_the_same_each_time(path: DeepPath) -> None:
+    points, labels = states(400, members=4)
+    again = DeepPath.fit(points, torch.eye(4)[labels], directions=12)
+    kept = DeepPath.from_tensors(path.with_member(points[:9]).tensors())
+    assert torch.allclose(again.logits(points), path.logits(points), atol=1e-5)
+    assert torch.equal(kept.logits(points), path.with_member(points[:9]).logits(points))
+
+
+def test_one_member_is_nothing_to_tell_apart() -> None:
+    with pytest.raises(BadSettings, match="all requests are for one member"):
+        DeepPath.fit(torch.randn(9, HIDDEN), torch.eye(2)[torch.zeros(9, dtype=torch.int64)])
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory: pytest.TempPathFactory) -> Base:
+    return write_tiny_base(tmp_path_factory.mktemp("base"), num_hidden_layers=3)
+
+
+def test_requests_are_read_alone_and_with_what_came_before_them(base: Base) -> None:
+    encoder = StateEncoder(base, depth=2)
+    messages = ["w7 w8", "w9", "w7 w8 w9 w10"]
+    together = encoder.encode(messages)
+    assert together.shape == (3, 48)
+    for place, message in enumerate(messages):
+        assert torch.allclose(encoder.encode([message])[0], together[place], atol=1e-5)
+    after = encoder.encode(messages, ["w20 w21", "", ""], ["w30", "", ""])
+    assert not torch.allclose(after[0], together[0], atol=1e-3)
+    assert torch.allclose(after[1:], together[1:], atol=1e-5)
+
+
+@pytest.mark.parametrize("message", ["", " ", "w9 " * 9_000])
+def test_any_message_has_a_finite_state(base: Base, message: str) -> None:
+    assert torch.isfinite(StateEncoder(base, depth=1).encode([message])).all()
+
+
+def test_long_messages_are_read_from_both_ends() -> None:
+    text = _cut("a" * 5_000 + "z" * 5_000)
+    assert (text[0], text[-1]) == ("a", "z")
+    assert len(text) == CHARACTERS + 3
