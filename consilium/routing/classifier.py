@@ -25,6 +25,10 @@ class Example:
 
     message: str
     member: str
+    before: str = ""
+    """The message before it in a conversation; empty for none."""
+    sat: str = ""
+    """The member that answered that one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,14 +13,13 @@ from consilium.engines.embedded.tokens import Tokens
 from consilium.engines.protocol import Message
 from consilium.errors import BadSettings, MissingExtra
 from consilium.members.base import Base
+from consilium.routing.ngrams import encodable
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 QUESTION = "What kind of task does the user give you? Answer with the name of the task."
 """The system prompt under which requests are read: the state from which the answer would begin is about the task."""
-DEPTH = 16
-"""Layers of the base that are run."""
 DIRECTIONS = 200
 """In which states of different requests differ most, measured by how much those of one member's do."""
 CHARACTERS = 1_600
@@ -36,7 +35,7 @@ _PENALTY = 3e-2
 class StateEncoder:
     """Maps requests to states of the base, float32, [requests, hidden]. Not safe to call from two threads at once."""
 
-    def __init__(self, base: Base, depth: int = DEPTH) -> None:
+    def __init__(self, base: Base, depth: int) -> None:
         self._tokens = Tokens(base)
         pairs = zip(self._prompt(""), self._prompt("a"), strict=False)
         shared = [token for token, _ in takewhile(lambda pair: pair[0] == pair[1], pairs)]
@@ -186,5 +185,5 @@ def _regression(points: "Tensor", targets: "Tensor") -> "tuple[Tensor, Tensor]":
 
 
 def _cut(text: str) -> str:
-    text = text.strip()  # so that its first token is never one with the template's last
+    text = encodable(text).strip()  # so that its first token is never one with the template's last
     return text if len(text) <= CHARACTERS else f"{text[: CHARACTERS // 2]} … {text[-CHARACTERS // 2 :]}"

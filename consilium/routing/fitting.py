@@ -23,7 +23,12 @@ CALIBRATION_STEPS = 200
 class FitSettings:
     """How a network is fitted; the defaults are those that docs/results/router.md was made with."""
 
+    inputs: int = 128
+    """Length of a token's embedding in the router's own table."""
+    depth: int = 16
+    """Layers of the base that the deep stage runs."""
     width: int = 128
+    """Of the task encoder."""
     gate: str = "linear"
     epochs: int = 8
     batch: int = 64
@@ -51,7 +56,6 @@ def fit_coarse(
     readings: Sequence[Reading],
     targets: "Tensor",
     group_of: Sequence[int],
-    inputs: int,
     settings: FitSettings,
     *,
     seed: int = 0,
@@ -64,7 +68,6 @@ def fit_coarse(
         readings: the requests.
         targets: how far each member is the right one, [requests, members]; rows sum to 1.
         group_of: the group of each member, numbered from 0.
-        inputs: length of a token's embedding.
         settings: how to fit.
         seed: of the start, of shuffling and of what is left out.
         on_step: told about progress.
@@ -79,7 +82,12 @@ def fit_coarse(
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         network = CoarseNetwork(
-            len(group_of), groups, inputs=inputs, width=settings.width, gate=settings.gate, dropout=settings.dropout
+            len(group_of),
+            groups,
+            inputs=settings.inputs,
+            width=settings.width,
+            gate=settings.gate,
+            dropout=settings.dropout,
         )
         optimiser = torch.optim.AdamW(network.parameters(), settings.learning_rate)
         total = settings.epochs * math.ceil(len(readings) / settings.batch)

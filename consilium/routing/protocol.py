@@ -13,6 +13,8 @@ class Request:
     """The user's message."""
     history: tuple[str, ...] = ()
     """The session's earlier messages, oldest first."""
+    sat: tuple[str, ...] = ()
+    """The members that sat in the turn before, the first of them first."""
     members: tuple[str, ...] = ()
     """The members that must sit, in this order; empty leaves the choice to the router."""
     seats: int

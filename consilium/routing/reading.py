@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from consilium.routing.network import Batch
+from consilium.routing.ngrams import encodable
 from consilium.routing.table import TokenTable
 
 if TYPE_CHECKING:
@@ -56,5 +57,5 @@ class Reader:
         )
 
     def _ids(self, text: str) -> list[int]:
-        ids: list[int] = self._tokenizer.encode(text, add_special_tokens=False).ids
+        ids: list[int] = self._tokenizer.encode(encodable(text), add_special_tokens=False).ids
         return ids

@@ -12,7 +12,7 @@ from consilium.routing.reading import EARLIER_TOKENS, TOKENS, Reader
 from consilium.routing.table import TokenTable
 
 INPUTS = 16
-SMALL = FitSettings(width=16, epochs=20, batch=32, learning_rate=1e-2)
+SMALL = FitSettings(inputs=INPUTS, width=16, epochs=20, batch=32, learning_rate=1e-2)
 GROUP_OF = (0, 1, 1)
 
 
@@ -36,9 +36,7 @@ def test_order_tells_members_apart_and_groups_follow(reader: Reader) -> None:
     told = [("", ""), ("w1 ", " w2"), ("w2 ", " w1")]
     readings = [reader.read(told[n][0] + text + told[n][1]) for text, n in zip(texts, labels.tolist(), strict=True)]
     steps: list[FitStep] = []
-    fitted = fit_coarse(
-        reader, readings[:300], torch.eye(3)[labels[:300]], GROUP_OF, INPUTS, SMALL, on_step=steps.append
-    )
+    fitted = fit_coarse(reader, readings[:300], torch.eye(3)[labels[:300]], GROUP_OF, SMALL, on_step=steps.append)
     groups, members = fitted(reader.batch(readings[300:]))
     assert (members.argmax(-1) == labels[300:]).float().mean() > 0.9
     assert (groups.argmax(-1) == labels[300:].clamp(max=1)).float().mean() > 0.9
@@ -49,7 +47,7 @@ def test_order_tells_members_apart_and_groups_follow(reader: Reader) -> None:
 def test_who_sat_before_tells_where_a_follow_up_goes(reader: Reader) -> None:
     texts, labels = some(240, seed=2), torch.arange(240) % 3
     readings = [reader.read("w3 w4", before=text, sat=n) for text, n in zip(texts, labels.tolist(), strict=True)]
-    fitted = fit_coarse(reader, readings[:200], torch.eye(3)[labels[:200]], GROUP_OF, INPUTS, SMALL)
+    fitted = fit_coarse(reader, readings[:200], torch.eye(3)[labels[:200]], GROUP_OF, SMALL)
     assert (fitted(reader.batch(readings[200:]))[1].argmax(-1) == labels[200:]).float().mean() > 0.95
 
 
@@ -57,9 +55,9 @@ def test_who_sat_before_tells_where_a_follow_up_goes(reader: Reader) -> None:
 def test_the_same_seed_makes_the_same_network(reader: Reader, regulariser: str) -> None:
     readings = [reader.read(text) for text in some(40, seed=3)]
     targets = torch.eye(3)[torch.arange(40) % 3]
-    brief = FitSettings(width=16, epochs=1, batch=16, regulariser=regulariser)  # type: ignore[arg-type]
+    brief = FitSettings(inputs=INPUTS, width=16, epochs=1, batch=16, regulariser=regulariser)  # type: ignore[arg-type]
     first, again, other = (
-        fit_coarse(reader, readings, targets, GROUP_OF, INPUTS, brief, seed=seed)(reader.batch(readings))[1]
+        fit_coarse(reader, readings, targets, GROUP_OF, brief, seed=seed)(reader.batch(readings))[1]
         for seed in (0, 0, 1)
     )
     assert torch.equal(first, again)
@@ -68,7 +66,7 @@ def test_the_same_seed_makes_the_same_network(reader: Reader, regulariser: str) 
 
 def test_requests_without_targets_are_refused(reader: Reader) -> None:
     with pytest.raises(BadSettings, match="1 requests and 2 targets"):
-        fit_coarse(reader, [reader.read("w1")], torch.eye(3)[:2], GROUP_OF, INPUTS, SMALL)
+        fit_coarse(reader, [reader.read("w1")], torch.eye(3)[:2], GROUP_OF, SMALL)
 
 
 @pytest.mark.parametrize(("right", "trust"), [("fine", 0.3), ("coarse", 0.7)])

@@ -1,0 +1,158 @@
+"""Make a router: fit both stages on examples, and weigh them on others."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+import torch
+
+from consilium.errors import BadSettings
+from consilium.members.base import Base
+from consilium.routing.classifier import Example
+from consilium.routing.deep import DeepPath, StateEncoder
+from consilium.routing.embedding import embedding_table
+from consilium.routing.fine import FinePath
+from consilium.routing.fitting import FitSettings, FitStep, calibrate, fit_coarse
+from consilium.routing.hierarchical import joined
+from consilium.routing.losses import cross_entropy
+from consilium.routing.network import CoarseNetwork
+from consilium.routing.reading import Reader
+from consilium.routing.router_file import RouterCard
+from consilium.routing.table import TokenTable
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+WORSE = 0.001
+"""How much more often than both stages together the fast one may be wrong where it is trusted alone."""
+_AT_ONCE = 256
+
+
+def make_router(
+    examples: Sequence[Example],
+    dev: Sequence[Example],
+    group_of: Mapping[str, int],
+    encoder: Base,
+    *,
+    settings: FitSettings | None = None,
+    states: "Callable[[Sequence[Example]], Tensor] | None" = None,
+    seed: int = 0,
+    on_step: Callable[[str, FitStep], None] | None = None,
+) -> "tuple[RouterCard, dict[str, Tensor]]":
+    """Return a router's card and tensors.
+
+    Args:
+        examples: to learn from.
+        dev: to weigh paths and stages on, none of them among the examples.
+        group_of: the number of each member's group; only these members may be named by an example.
+        encoder: the base to read with.
+        settings: how the coarse path is fitted.
+        states: what maps examples to states of the encoder, where they are kept; else they are read now.
+        seed: of everything that is drawn.
+        on_step: told what is being done and where that stands.
+
+    Raises:
+        BadSettings: an example for a member without a group, or no examples of two members.
+        MissingExtra: scikit-learn is not installed.
+    """
+    from tokenizers import Tokenizer
+
+    settings = settings or FitSettings()
+    members = tuple(group_of)
+    if strangers := {each.member for each in (*examples, *dev)} - group_of.keys():
+        raise BadSettings(f"an example names {min(strangers)!r}, which is in no group. Give the groups of all members.")
+    labels, dev_labels = (torch.tensor([members.index(each.member) for each in part]) for part in (examples, dev))
+    targets, dev_targets = torch.eye(len(members))[labels], torch.eye(len(members))[dev_labels]
+    read = states or _reading_with(encoder, settings.depth)
+
+    deep = DeepPath.fit(read(examples), targets)
+    fine = FinePath.fit([each.message for each in examples], labels.tolist(), len(members), seed=seed)
+    table = TokenTable.reduced(embedding_table(encoder.path), settings.inputs)
+    reader = Reader(Tokenizer.from_file(str(encoder.path / "tokenizer.json")), table)
+    numbers = list(group_of.values())
+    readings = [reader.read(each.message, each.before, _number(each.sat, members)) for each in examples]
+    told = (lambda step: on_step("coarse path", step)) if on_step else None
+    coarse = fit_coarse(reader, readings, targets, numbers, settings, seed=seed, on_step=told)
+
+    fine_logits = fine.logits([each.message for each in dev])
+    of_groups, of_members = _coarse_logits(coarse, reader, dev, members)
+    hybrid = calibrate(numbers, fine_logits, of_groups, of_members, dev_targets)
+    with torch.no_grad():
+        fast = hybrid(fine_logits, of_groups, of_members).members.mixed
+    deep_logits = deep.logits(read(dev))
+    shares = weighed(fast, deep_logits, dev_targets)
+    card = RouterCard(
+        members=members,
+        group_of=tuple(numbers),
+        encoder=encoder.name,
+        depth=settings.depth,
+        width=settings.width,
+        gate=settings.gate,
+        certain=certainty(fast, deep_logits, shares, dev_labels),
+        shares=shares,
+        made={"examples": len(examples), "dev": len(dev), "seed": seed, "settings": asdict(settings)},
+    )
+    state = {f"coarse.{name}": value for name, value in coarse.state_dict().items()}
+    state |= {f"hybrid.{name}": value for name, value in hybrid.state_dict().items()}
+    return card, {**table.tensors(), **fine.tensors(), **deep.tensors(), **state}
+
+
+def weighed(fast: "Tensor", deep: "Tensor", targets: "Tensor") -> tuple[float, float]:
+    """Return the shares of both stages under which requests that neither has learned from are likeliest.
+
+    Args:
+        fast: probabilities, [requests, members].
+        deep: logits, [requests, members].
+        targets: how far each member is the right one, [requests, members].
+    """
+    shares = torch.zeros(2, requires_grad=True)
+    optimiser = torch.optim.Adam([shares], 0.05)
+    for _ in range(200):
+        powers = shares.exp()
+        logits = powers[0] * fast.clamp(min=1e-9).log() + powers[1] * deep.log_softmax(-1)
+        optimiser.zero_grad()
+        cross_entropy(logits, targets).backward()  # type: ignore[no-untyped-call]
+        optimiser.step()
+    fast_share, deep_share = shares.detach().exp().tolist()
+    return fast_share, deep_share
+
+
+def certainty(fast: "Tensor", deep: "Tensor", shares: tuple[float, float], labels: "Tensor") -> float:
+    """Return the least certainty from which on the fast stage may decide alone.
+
+    There the whole cascade is wrong for at most a share `WORSE` of the requests more than both stages together are.
+    """
+    sure, alone = fast.max(-1)
+    both = joined(fast, deep, shares).argmax(-1)
+    order = sure.argsort(descending=True)
+    lost = ((both == labels).int() - (alone == labels).int())[order].cumsum(0)
+    allowed = (lost <= WORSE * len(labels)).nonzero()
+    return float(sure[order][allowed[-1]]) if len(allowed) else 2.0
+
+
+def _number(name: str, members: Sequence[str]) -> int:
+    return members.index(name) if name in members else -1
+
+
+def _coarse_logits(
+    network: CoarseNetwork, reader: Reader, examples: Sequence[Example], members: Sequence[str]
+) -> "tuple[Tensor, Tensor]":
+    """Return logits of groups and of members, [examples, choices]."""
+    found = []
+    with torch.inference_mode():
+        for start in range(0, len(examples), _AT_ONCE):
+            part = examples[start : start + _AT_ONCE]
+            readings = [reader.read(each.message, each.before, _number(each.sat, members)) for each in part]
+            found.append(network(reader.batch(readings)))
+    groups, of_members = (torch.cat(logits).clone() for logits in zip(*found, strict=True))
+    return groups, of_members
+
+
+def _reading_with(encoder: Base, depth: int) -> "Callable[[Sequence[Example]], Tensor]":
+    encoder_of_states = StateEncoder(encoder, depth)
+
+    def read(examples: "Sequence[Example]") -> "Tensor":
+        messages, before, sat = ([getattr(each, part) for each in examples] for part in ("message", "before", "sat"))
+        return encoder_of_states.encode(messages, before, sat).clone()  # of which gradients may be taken
+
+    return read

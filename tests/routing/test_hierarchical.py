@@ -1,0 +1,176 @@
+"""The hierarchical router on a tiny base: made, written, read, and asked."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from consilium.errors import BadSettings
+from consilium.members.base import Base
+from consilium.members.catalogue import Catalogue
+from consilium.routing.classifier import Example
+from consilium.routing.fitting import FitSettings
+from consilium.routing.hierarchical import HierarchicalRouter, joined
+from consilium.routing.making import certainty, make_router, weighed
+from consilium.routing.protocol import Request
+from consilium.routing.router_file import MAX_BYTES, RouterTensors, read_router, write_router
+from consilium.testing.router import RouterConformance
+from tests.support.personas import write_catalogue, write_persona
+from tests.support.tiny import write_tiny_base
+
+TOLD = {"pilot": "w20", "mate": "w21", "clerk": "w22", "cook": "w23"}
+GROUP_OF = {"clerk": 0, "pilot": 1, "mate": 1}
+
+
+def asked(member: str, number: int) -> str:
+    return f"w{30 + number % 50} {TOLD[member]} w{90 + number % 37}"
+
+
+EXAMPLES = [Example(message=asked(member, number), member=member) for member in GROUP_OF for number in range(40)]
+DEV = [Example(message=asked(member, number), member=member) for member in GROUP_OF for number in range(40, 60)]
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory: pytest.TempPathFactory) -> Base:
+    return write_tiny_base(tmp_path_factory.mktemp("base"), num_hidden_layers=3)
+
+
+@pytest.fixture(scope="module")
+def file(base: Base, tmp_path_factory: pytest.TempPathFactory) -> RouterTensors:
+    settings = FitSettings(inputs=16, depth=2, width=16, epochs=15, batch=16, learning_rate=1e-2)
+    card, tensors = make_router(EXAMPLES, DEV, GROUP_OF, base, settings=settings)
+    path = tmp_path_factory.mktemp("router") / "router.safetensors"
+    digest = write_router(path, card, tensors)
+    read = read_router(path)
+    assert read.digest == digest
+    return read
+
+
+def catalogue(root: Path, *newcomers: str) -> Catalogue:
+    for name in (*GROUP_OF, *newcomers):
+        group = "desk" if name == "clerk" else "crew"
+        write_persona(root, name, group, examples=[asked(name, number) for number in range(12)])
+    write_catalogue(root, {"desk": ["clerk"], "crew": ["pilot", "mate", *newcomers]}, fallback="clerk")
+    return Catalogue.load(root)
+
+
+@pytest.fixture(scope="module")
+def fitted(file: RouterTensors, base: Base, tmp_path_factory: pytest.TempPathFactory) -> HierarchicalRouter:
+    return HierarchicalRouter(file, base, catalogue(tmp_path_factory.mktemp("crew")))
+
+
+class TestHierarchicalRouter(RouterConformance):
+    members = tuple(GROUP_OF)
+
+    @pytest.fixture
+    def router(self, fitted: HierarchicalRouter) -> HierarchicalRouter:
+        return fitted
+
+
+async def test_unseen_requests_find_their_member_and_say_how(fitted: HierarchicalRouter) -> None:
+    for member in GROUP_OF:
+        explanation = await fitted.explain(Request(message=asked(member, 77), seats=1))
+        assert explanation.decision.seats[0].member == member
+        assert float(explanation.fast.members.mixed.sum()) == pytest.approx(1, abs=1e-4)
+        assert fitted.pulls(asked(member, 77), member)[0][0] == TOLD[member]
+
+
+async def test_the_deep_stage_is_asked_only_where_the_fast_one_is_unsure(
+    file: RouterTensors, base: Base, tmp_path: Path
+) -> None:
+    crew, request = catalogue(tmp_path), Request(message=asked("mate", 3), seats=1)
+    for certain, used in ((0.0, False), (2.0, True)):
+        card = file.card.model_copy(update={"certain": certain})
+        router = HierarchicalRouter(file.model_copy(update={"card": card}), base, crew)
+        assert ((await router.explain(request)).deep is not None) == used
+
+
+async def test_a_newcomer_is_found_by_its_examples(file: RouterTensors, base: Base, tmp_path: Path) -> None:
+    router = HierarchicalRouter(file, base, catalogue(tmp_path, "cook"))
+    right = 0
+    for name in TOLD:
+        for number in range(60, 70):
+            decision = await router.route(Request(message=asked(name, number), seats=1))
+            right += decision.seats[0].member == name
+    assert right >= 32
+    assert sorted(decision.scores) == sorted(TOLD)
+
+
+@pytest.mark.parametrize(
+    "message", ["", " ", "x", "word " * 10_000, "\x00\x01\xff", "漢字かな交じり文", "\udcff", "🛶" * 300]
+)
+async def test_any_message_is_decided(fitted: HierarchicalRouter, message: str) -> None:
+    decision = await fitted.route(Request(message=message, seats=2, history=("w1",), sat=("nobody",)))
+    assert decision.seats
+
+
+def test_decisions_and_digests_are_the_same_each_time(file: RouterTensors, base: Base, tmp_path: Path) -> None:
+    one, other = (HierarchicalRouter(file, base, catalogue(tmp_path)) for _ in range(2))
+    assert one.digest() == other.digest()
+    more = HierarchicalRouter(file, base, catalogue(tmp_path / "more", "cook"))
+    assert more.digest() != one.digest()
+
+
+def test_a_router_of_strangers_or_of_another_base_is_refused(file: RouterTensors, base: Base, tmp_path: Path) -> None:
+    write_persona(tmp_path, "clerk", "desk")
+    write_catalogue(tmp_path, {"desk": ["clerk"]}, fallback="clerk")
+    with pytest.raises(BadSettings, match="fitted for 'pilot'"):
+        HierarchicalRouter(file, base, Catalogue.load(tmp_path))
+    other = file.card.model_copy(update={"encoder": "other@0123456789ab"})
+    with pytest.raises(BadSettings, match="reads with 'other@0123456789ab'"):
+        HierarchicalRouter(file.model_copy(update={"card": other}), base, catalogue(tmp_path / "crew"))
+
+
+class TestFile:
+    def test_tensors_that_do_not_fit_are_refused(self, file: RouterTensors, base: Base, tmp_path: Path) -> None:
+        for gone in ("fine.bias", "coarse._keys.0", "table.values"):
+            kept = {name: value for name, value in file.tensors.items() if name != gone}
+            with pytest.raises(BadSettings, match="do not fit its card"):
+                HierarchicalRouter(file.model_copy(update={"tensors": kept}), base, catalogue(tmp_path / gone))
+
+    @pytest.mark.parametrize("data", [b"", b"{}", b"\x02\0\0\0\0\0\0\0{}", b"\xff" * 64, b"\x08\0\0\0\0\0\0\0[[[[[[[["])
+    def test_what_is_no_router_is_refused(self, data: bytes, tmp_path: Path) -> None:
+        path = tmp_path / "router.safetensors"
+        path.write_bytes(data)
+        with pytest.raises(BadSettings, match=r"router\.safetensors is no router"):
+            read_router(path)
+
+    def test_what_is_not_there_or_too_large_is_refused(self, tmp_path: Path) -> None:
+        with pytest.raises(BadSettings, match="consilium train router"):
+            read_router(tmp_path / "none")
+        with (tmp_path / "large").open("wb") as sparse:
+            sparse.truncate(MAX_BYTES + 1)
+        with pytest.raises(BadSettings, match="at most 20,000,000"):
+            read_router(tmp_path / "large")
+
+    def test_a_router_that_would_be_too_large_is_not_written(self, file: RouterTensors, tmp_path: Path) -> None:
+        with pytest.raises(BadSettings, match="at most 20,000,000"):
+            write_router(tmp_path / "large", file.card, {"x": torch.zeros(6_000_000)})
+        assert list(tmp_path.iterdir()) == []
+
+
+class TestWeighing:
+    labels = torch.arange(300) % 3
+
+    def stages(self, good: str) -> tuple[torch.Tensor, torch.Tensor]:
+        torch.manual_seed(0)
+        right, noise = 4 * torch.eye(3)[self.labels] + torch.randn(300, 3), torch.randn(300, 3)
+        return (right.softmax(-1), noise) if good == "fast" else (noise.softmax(-1), right)
+
+    def test_the_stage_that_is_right_counts_more(self) -> None:
+        for good in ("fast", "deep"):
+            fast, deep = weighed(*self.stages(good), torch.eye(3)[self.labels])
+            assert (fast > deep) == (good == "fast")
+
+    def test_a_fast_stage_that_guesses_is_never_trusted_alone_and_one_that_knows_often(self) -> None:
+        for good, trusted in (("fast", True), ("deep", False)):
+            fast, deep = self.stages(good)
+            shares = weighed(fast, deep, torch.eye(3)[self.labels])
+            alone = float((fast.amax(-1) >= certainty(fast, deep, shares, self.labels)).float().mean())
+            assert (alone > 0.8) if trusted else (alone < 0.1)
+
+    def test_a_newcomer_keeps_its_lead_over_the_others(self) -> None:
+        fast, deep = torch.tensor([[0.7, 0.3]]), torch.tensor([[1.0, 2.0, 4.0]])
+        both = joined(fast, deep, (0.5, 1.0))
+        assert both.argmax(-1).tolist() == [2]
+        assert torch.allclose(joined(fast, deep[:, :2], (0.5, 1.0)).log().diff(), both[:, :2].log().diff(), atol=1e-5)
