@@ -137,6 +137,8 @@ class Persona(_Strict):
     system_prompt: Text
     examples: Annotated[tuple[Text, ...], Field(min_length=3, max_length=200)]
     """Requests that this member should be seated for; the router learns from them."""
+    follow_ups: Annotated[tuple[Text, ...], Field(max_length=50)] = ()
+    """What calls this member in the middle of a conversation, such as "and in Swedish, please"."""
     sampling: SamplingDefaults = SamplingDefaults()
     training: Training | None = None
     adapter: AdapterPin | None = None

@@ -1,0 +1,113 @@
+"""Requests to fit a router on and to try it with: members' own rows in many forms, and requests from elsewhere."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from random import Random
+
+from consilium.members.catalogue import Catalogue, Member
+from consilium.routing.classifier import Example
+from consilium.routing.conversations import STAYS_HELD_OUT, in_conversation
+from consilium.routing.layouts import LAYOUTS, laid_out
+from consilium.routing.sources import held_out, sources
+from consilium.training.data import data_of, split_of
+from consilium.training.rows import Row
+
+LAID_OUT = 0.4
+"""Share of the rows to learn from that are also shown in another layout."""
+TRIED = 60
+"""Rows of a layout or of a source that a router is tried with, of each member."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Requests:
+    """Examples to fit on, to weigh by, and to try."""
+
+    fit: tuple[Example, ...]
+    dev: tuple[Example, ...]
+    trials: dict[str, tuple[Example, ...]]
+    """Examples by condition: ``raw``, ``phrased``, ``layout/…``, ``source/…``, ``follow-up``; none of them, nor their
+    layouts, sources and phrasings, is among those to fit on."""
+
+
+def gather(
+    catalogue: Catalogue, folders: Sequence[Path], more: Path | None = None, *, rows: int | None = None, seed: int = 0
+) -> Requests:
+    """Return the requests of all members whose rows are in the folders.
+
+    A row is shown as it is, under an instruction, and some in another layout; some stand in a conversation.
+
+    Args:
+        catalogue: the members.
+        folders: of data, as for `consilium.training.data.data_of`.
+        more: a folder of requests from elsewhere, see `sources`; without it the fallback has none to be known by.
+        rows: learn from at most so many rows of each member.
+        seed: of what is drawn.
+
+    Raises:
+        BadRows: rows that cannot be read.
+    """
+    chance = Random(seed)
+    members = [member for member in catalogue.members.values() if data_of(member, folders) is not None]
+    new = sorted(held_out(LAYOUTS))
+    old = sorted(set(LAYOUTS) - set(new))
+    fit: list[Example] = []
+    dev: list[Example] = []
+    trials: dict[str, list[Example]] = {}
+    for member in members:
+        split = split_of(member, folders)
+        learned = chance.sample(split.train, min(len(split.train), rows or len(split.train)))
+        fit += _shown(member, learned, old, chance)
+        dev += _shown(member, split.dev, old, chance)
+        for name, examples in _tried(member, split.test, new, chance):
+            trials.setdefault(name, []).extend(examples)
+    elsewhere = sources(more, catalogue.fallback) if more else {}
+    for name, examples in elsewhere.items():
+        drawn = chance.sample(examples, len(examples))
+        if name in held_out(elsewhere):
+            trials[f"source/{name}"] = drawn[:TRIED]
+        else:
+            border = len(drawn) * 9 // 10
+            fit += drawn[:border]
+            dev += drawn[border:]
+    calls = {member.name: member.persona.follow_ups for member in members}
+    raw = trials.get("raw", [])
+    follow_ups = in_conversation(raw, {}, stays=STAYS_HELD_OUT, per_follow_up=TRIED, seed=seed)[len(raw) :]
+    return Requests(
+        fit=tuple(in_conversation(fit, calls, seed=seed)),
+        dev=tuple(in_conversation(dev, calls, per_follow_up=2, seed=seed)),
+        trials={name: tuple(examples) for name, examples in {**trials, "follow-up": follow_ups}.items()},
+    )
+
+
+def _shown(member: Member, rows: Sequence[Row], layouts: Sequence[str], chance: Random) -> Iterator[Example]:
+    """Yield each row under its instruction, as it is, and some in a layout."""
+    for row in rows:
+        yield Example(message=row.request, member=member.name)
+        if _topics(member):
+            continue
+        if row.input != row.request:
+            yield Example(message=row.input, member=member.name)
+        if chance.random() < LAID_OUT:
+            yield Example(message=laid_out(row.input, chance.choice(layouts), chance), member=member.name)
+
+
+def _tried(
+    member: Member, rows: Sequence[Row], layouts: Sequence[str], chance: Random
+) -> Iterator[tuple[str, list[Example]]]:
+    """Yield conditions, and rows of a member in each."""
+    yield "phrased", [Example(message=row.request, member=member.name) for row in rows]
+    if _topics(member):
+        return
+    yield "raw", [Example(message=row.input, member=member.name) for row in rows]
+    drawn = chance.sample(rows, min(len(rows), TRIED))
+    for layout in layouts:
+        yield (
+            f"layout/{layout}",
+            [Example(message=laid_out(row.input, layout, chance), member=member.name) for row in drawn],
+        )
+
+
+def _topics(member: Member) -> bool:
+    """Say whether a member's inputs are topics, which without an instruction may be anybody's."""
+    return member.persona.training is not None and member.persona.training.rows.kind == "passages"

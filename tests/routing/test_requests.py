@@ -1,0 +1,69 @@
+"""Requests for a router: every form of a member's rows, and nothing that is tried among what is fitted on."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from consilium.members.catalogue import Catalogue
+from consilium.routing.classifier import Example
+from consilium.routing.conversations import STAYS, STAYS_HELD_OUT, in_conversation
+from consilium.routing.layouts import LAYOUTS
+from consilium.routing.requests import TRIED, Requests, gather
+from consilium.routing.sources import held_out
+from tests.support.personas import TRAINING, write_catalogue, write_persona
+
+ROWS = {"train": 100, "dev": 20, "test": 80}
+
+
+@pytest.fixture
+def requests(tmp_path: Path) -> Requests:
+    rows = {"requests": ["{input}", "Do this: {input}"], "held_out_requests": ["Please: {input}"]}
+    write_persona(tmp_path, "clerk", "desk")
+    for name in ("pilot", "mate"):
+        write_persona(tmp_path, name, "crew", training={**TRAINING, "rows": rows}, follow_ups=[f"and the {name}?"])
+        folder = tmp_path / "data" / name
+        folder.mkdir(parents=True)
+        for part, count in ROWS.items():
+            entries = [{"input": f"{name} {part} boat {n}", "targets": ["aye"]} for n in range(count)]
+            (folder / f"{part}.jsonl").write_text("".join(json.dumps(entry) + "\n" for entry in entries))
+    write_catalogue(tmp_path, {"desk": ["clerk"], "crew": ["pilot", "mate"]}, fallback="clerk")
+    return gather(Catalogue.load(tmp_path), [tmp_path / "data"], rows=60)
+
+
+def test_rows_are_shown_plain_phrased_and_laid_out(requests: Requests) -> None:
+    fit = [each for each in requests.fit if each.message.startswith("Do this: ") or "boat" in each.message]
+    assert sum(each.message.startswith("Do this: ") for each in fit) == pytest.approx(60, abs=25)
+    assert 130 < len({each.message for each in fit if each.member == "pilot"}) + 60 < 220
+    assert all(each.member in each.message.lower() for each in fit)
+
+
+def test_every_condition_is_tried_with_nothing_that_was_fitted_on(requests: Requests) -> None:
+    layouts = {f"layout/{name}" for name in held_out(LAYOUTS)}
+    assert set(requests.trials) == {"raw", "phrased", "follow-up", *layouts}
+    assert all(each.message.startswith("Please: ") for each in requests.trials["phrased"])
+    assert {len(requests.trials[name]) for name in layouts} == {2 * TRIED}
+    known = {each.message for each in (*requests.fit, *requests.dev)}
+    assert not known & {each.message for examples in requests.trials.values() for each in examples}
+
+
+def test_follow_ups_go_to_whoever_answered_or_is_called(requests: Requests) -> None:
+    stays = [each for each in requests.fit if each.message in STAYS]
+    assert {each.message for each in stays} == set(STAYS)
+    assert all(each.member == each.sat and each.before for each in stays)
+    called = [each for each in requests.fit if each.message == "and the mate?"]
+    assert {each.member for each in called} == {"mate"}
+    assert {each.sat for each in called} == {"mate", "pilot"}
+    assert {each.message for each in requests.trials["follow-up"]} == set(STAYS_HELD_OUT)
+    assert not set(STAYS) & set(STAYS_HELD_OUT)
+
+
+def test_some_requests_stand_in_a_conversation_with_another(requests: Requests) -> None:
+    apart = [each for each in requests.fit if each.before and each.sat != each.member]
+    assert 0.05 < len(apart) / len(requests.fit) < 0.4
+
+
+def test_the_same_seed_draws_the_same_conversations() -> None:
+    examples = [Example(message=f"boat {number}", member="pilot") for number in range(50)]
+    first, again, other = (in_conversation(examples, {}, seed=seed) for seed in (0, 0, 1))
+    assert first == again != other
