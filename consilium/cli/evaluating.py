@@ -140,12 +140,9 @@ def chosen_members(
     names: str, data: "Sequence[Path]", personas: Path | None
 ) -> "tuple[Settings, Catalogue, Sequence[Member]]":
     """Return the members of those names, or else all that have an adapter and whose rows lie in ``data``."""
-    from consilium.members.catalogue import Catalogue
-    from consilium.settings import Settings
     from consilium.training.data import data_of
 
-    settings = Settings.load(**given(personas=personas))
-    catalogue = Catalogue.load(settings.personas)
+    settings, catalogue = opened(personas)
     chosen = catalogue.pick([name.strip() for name in names.split(",") if name.strip()]) or tuple(
         member for member in catalogue.members.values() if member.adapter and data_of(member, data) is not None
     )
@@ -193,22 +190,21 @@ def command_line() -> str:
     return shlex.join(["consilium", *sys.argv[1:]])
 
 
-def opened(name: str, personas: Path | None) -> "tuple[Settings, Catalogue, Member]":
-    """Return settings and catalogue, and the member of that name."""
+def opened(personas: Path | None) -> "tuple[Settings, Catalogue]":
+    """Return settings and catalogue."""
     from consilium.members.catalogue import Catalogue
     from consilium.settings import Settings
 
     settings = Settings.load(**given(personas=personas))
-    catalogue = Catalogue.load(settings.personas)
-    return settings, catalogue, catalogue.get(name)
+    return settings, Catalogue.load(settings.personas)
 
 
-def base_of(settings: "Settings") -> "Base":
-    """Open the base model; shows a bar while it is provisioned."""
+def base_of(settings: "Settings", reference: str | None = None) -> "Base":
+    """Open the settings' base model, or another; shows a bar while it is provisioned."""
     from consilium.members.base import open_base
 
     with provisioning() as progress:
-        return open_base(settings.base, cache=settings.cache_dir, progress=progress)
+        return open_base(reference or settings.base, cache=settings.cache_dir, progress=progress)
 
 
 def bar_of(title: str) -> Progress:

@@ -13,6 +13,7 @@ from consilium.cli.evaluating import eval_app
 from consilium.cli.ledger import ledger_app, outcome_app
 from consilium.cli.members import members_app
 from consilium.cli.rendering import clean
+from consilium.cli.routing import EVAL_EXAMPLES, TRAIN_EXAMPLES, eval_router, train_router
 from consilium.cli.training import train_app
 from consilium.errors import ConsiliumError
 
@@ -26,6 +27,8 @@ app = typer.Typer(
 app.command()(ask)
 app.command()(chat)
 app.command()(route)
+train_app.command("router", epilog=TRAIN_EXAMPLES)(train_router)
+eval_app.command("router", epilog=EVAL_EXAMPLES)(eval_router)
 app.add_typer(members_app, name="members")
 app.add_typer(train_app, name="train")
 app.add_typer(eval_app, name="eval")

@@ -62,7 +62,8 @@ def train_member_command(
     from consilium.training.installing import data_digest, install_adapter
     from consilium.training.rows import lessons, read_split
 
-    settings, catalogue, member = opened(name, personas)
+    settings, catalogue = opened(personas)
+    member = catalogue.get(name)
     split = read_split(data, training_of(member).rows)
     if split.overlapping:
         aside().print(f"{split.overlapping} held-out rows ask what another part asks too: they are left out")

@@ -36,6 +36,7 @@ class StateEncoder:
     """Maps requests to states of the base, float32, [requests, hidden]. Not safe to call from two threads at once."""
 
     def __init__(self, base: Base, depth: int) -> None:
+        self.depth = depth
         self._tokens = Tokens(base)
         pairs = zip(self._prompt(""), self._prompt("a"), strict=False)
         shared = [token for token, _ in takewhile(lambda pair: pair[0] == pair[1], pairs)]

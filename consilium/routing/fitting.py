@@ -27,6 +27,8 @@ class FitSettings:
     """Length of a token's embedding in the router's own table."""
     depth: int = 16
     """Layers of the base that the deep stage runs."""
+    deep_examples: int = 24_000
+    """Examples that the deep stage is fitted on, drawn from all: each has to be read by the base."""
     width: int = 128
     """Of the task encoder."""
     gate: str = "linear"

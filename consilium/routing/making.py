@@ -1,15 +1,20 @@
 """Make a router: fit both stages on examples, and weigh them on others."""
 
+import hashlib
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
+from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 
 from consilium.errors import BadSettings
 from consilium.members.base import Base
 from consilium.routing.classifier import Example
-from consilium.routing.deep import DeepPath, StateEncoder
+from consilium.routing.deep import QUESTION, DeepPath, StateEncoder
 from consilium.routing.embedding import embedding_table
 from consilium.routing.fine import FinePath
 from consilium.routing.fitting import FitSettings, FitStep, calibrate, fit_coarse
@@ -26,6 +31,7 @@ if TYPE_CHECKING:
 WORSE = 0.001
 """How much more often than both stages together the fast one may be wrong where it is trusted alone."""
 _AT_ONCE = 256
+_READ_AT_ONCE = 2_048
 
 
 def make_router(
@@ -35,7 +41,7 @@ def make_router(
     encoder: Base,
     *,
     settings: FitSettings | None = None,
-    states: "Callable[[Sequence[Example]], Tensor] | None" = None,
+    kept: Path | None = None,
     seed: int = 0,
     on_step: Callable[[str, FitStep], None] | None = None,
 ) -> "tuple[RouterCard, dict[str, Tensor]]":
@@ -47,7 +53,7 @@ def make_router(
         group_of: the number of each member's group; only these members may be named by an example.
         encoder: the base to read with.
         settings: how the coarse path is fitted.
-        states: what maps examples to states of the encoder, where they are kept; else they are read now.
+        kept: a folder where states of the encoder are kept, so that they are read once.
         seed: of everything that is drawn.
         on_step: told what is being done and where that stands.
 
@@ -63,9 +69,10 @@ def make_router(
         raise BadSettings(f"an example names {min(strangers)!r}, which is in no group. Give the groups of all members.")
     labels, dev_labels = (torch.tensor([members.index(each.member) for each in part]) for part in (examples, dev))
     targets, dev_targets = torch.eye(len(members))[labels], torch.eye(len(members))[dev_labels]
-    read = states or _reading_with(encoder, settings.depth)
+    read = partial(_states, StateEncoder(encoder, settings.depth), encoder.name, kept, on_step)
 
-    deep = DeepPath.fit(read(examples), targets)
+    drawn = torch.randperm(len(examples), generator=torch.Generator().manual_seed(seed))[: settings.deep_examples]
+    deep = DeepPath.fit(read([examples[number] for number in drawn.tolist()]), targets[drawn])
     fine = FinePath.fit([each.message for each in examples], labels.tolist(), len(members), seed=seed)
     table = TokenTable.reduced(embedding_table(encoder.path), settings.inputs)
     reader = Reader(Tokenizer.from_file(str(encoder.path / "tokenizer.json")), table)
@@ -148,11 +155,26 @@ def _coarse_logits(
     return groups, of_members
 
 
-def _reading_with(encoder: Base, depth: int) -> "Callable[[Sequence[Example]], Tensor]":
-    encoder_of_states = StateEncoder(encoder, depth)
-
-    def read(examples: "Sequence[Example]") -> "Tensor":
-        messages, before, sat = ([getattr(each, part) for each in examples] for part in ("message", "before", "sat"))
-        return encoder_of_states.encode(messages, before, sat).clone()  # of which gradients may be taken
-
-    return read
+def _states(
+    encoder: StateEncoder,
+    name: str,
+    kept: Path | None,
+    on_step: Callable[[str, FitStep], None] | None,
+    examples: Sequence[Example],
+) -> "Tensor":
+    """Return the states of examples, read now or before."""
+    turns = [(each.message, each.before, each.sat) for each in examples]
+    digest = hashlib.sha256(json.dumps([name, encoder.depth, QUESTION, turns]).encode()).hexdigest()
+    path = kept / f"states-{digest[:16]}.npy" if kept else None
+    if path and path.exists():
+        return torch.from_numpy(np.load(path))
+    parts = []
+    for start in range(0, len(turns), _READ_AT_ONCE):
+        parts.append(encoder.encode(*zip(*turns[start : start + _READ_AT_ONCE], strict=True)))
+        if on_step:
+            on_step("reading", FitStep(done=min(start + _READ_AT_ONCE, len(turns)), total=len(turns), loss=0.0))
+    states = torch.cat(parts).clone()  # of which gradients may be taken
+    if path:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        np.save(path, states.numpy())
+    return states

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from consilium.errors import BadSettings
+from consilium.members.files import write_whole
 from consilium.members.persona import BaseName, Slug
 
 if TYPE_CHECKING:
@@ -67,9 +68,7 @@ def write_router(path: Path, card: RouterCard, tensors: "Mapping[str, Tensor]") 
         raise BadSettings(
             f"the router would have {len(data):,} bytes; at most {MAX_BYTES:,} are kept. Fit a narrower one."
         )
-    unfinished = path.with_suffix(".part")
-    unfinished.write_bytes(data)
-    unfinished.replace(path)
+    write_whole(path, data)
     return hashlib.sha256(data).hexdigest()
 
 
