@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from consilium.cli.consoles import aside, out, provisioning
+from consilium.cli.explaining import print_explanation
 from consilium.cli.options import (
     AsJson,
     Database,
@@ -176,6 +177,7 @@ def route(
     must_sit: MustSit = None,
     must_not_sit: MustNotSit = None,
     token_budget: TokenBudget = None,
+    explain: Annotated[bool, typer.Option("--explain", help="Say how the decision comes about.")] = False,
     personas: Personas = None,
     as_json: AsJson = False,
 ) -> None:
@@ -193,7 +195,8 @@ def route(
         must_not_sit=must_not_sit,
         token_budget=token_budget,
     )
-    decision = asyncio.run(council.route(message, **chosen))
+    explanation = asyncio.run(council.explain(message, **chosen)) if explain else None
+    decision = explanation.decision if explanation else asyncio.run(council.route(message, **chosen))
     if as_json:
         from pydantic import TypeAdapter
 
@@ -205,6 +208,12 @@ def route(
     for name, score in sorted(decision.scores.items(), key=lambda item: -item[1]):
         place = f"[bold]sits, weight {seated[name]:.2f}[/bold]" if name in seated else ""
         console.print(f"  {name:<16} {score:6.3f}  {'█' * round(score * 30):<30}  {place}")
+    if explanation:
+        print_explanation(explanation)
 
 
-route.__doc__ = (route.__doc__ or "") + "\n\n" + examples('route "play some jazz"', 'route --json "play some jazz"')
+route.__doc__ = (
+    (route.__doc__ or "")
+    + "\n\n"
+    + examples('route "play some jazz"', 'route --explain "play some jazz"', 'route --json "play some jazz"')
+)

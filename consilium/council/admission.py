@@ -30,7 +30,7 @@ class Admission:
             other for other in await _concluded(log.turn.session_id, parts) if other.turn.number < log.turn.number
         ]
         history = await _fitting(log.turn.message, _history(earlier), options, parts)
-        return cls(turn=log.turn, state=_state(log.turn, history))
+        return cls(turn=log.turn, state=_state(log.turn, history, earlier))
 
 
 async def admissible(message: str, options: TurnOptions, parts: Parts, *, session_id: str, goes_on: bool) -> Admission:
@@ -57,7 +57,7 @@ async def admissible(message: str, options: TurnOptions, parts: Parts, *, sessio
         message=message,
         options=options.model_dump(mode="json"),
     )
-    return Admission(turn=turn, state=_state(turn, history))
+    return Admission(turn=turn, state=_state(turn, history, earlier))
 
 
 def new_id() -> str:
@@ -98,6 +98,7 @@ async def _fitting(message: str, history: list[Message], options: TurnOptions, p
         history = history[2:]
 
 
-def _state(turn: TurnEntry, history: list[Message]) -> TurnState:
+def _state(turn: TurnEntry, history: list[Message], earlier: list[TurnLog]) -> TurnState:
     messages: list[Json] = [{"role": message.role, "content": message.content} for message in history]
-    return TurnState(turn=TURN.dump_python(turn, mode="json"), history=messages)
+    sat = [seat.member for seat in earlier[-1].seats] if earlier else []
+    return TurnState(turn=TURN.dump_python(turn, mode="json"), history=messages, sat=sat)

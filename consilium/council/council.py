@@ -21,7 +21,7 @@ from consilium.council.playing import Graph, play
 from consilium.council.portal import Portal
 from consilium.council.session import Session
 from consilium.council.turn import Turn
-from consilium.errors import BadInput, EngineLost
+from consilium.errors import BadInput, BadSettings, EngineLost
 from consilium.ledger.entries import OutcomeEntry, TurnLog
 from consilium.members.base import Progress
 from consilium.routing.protocol import Decision
@@ -29,6 +29,7 @@ from consilium.routing.protocol import Decision
 if TYPE_CHECKING:
     from consilium.engines.protocol import Engine
     from consilium.ledger.protocol import Ledger
+    from consilium.routing.hierarchical import Explanation
     from consilium.routing.protocol import Router
 
 Result = TypeVar("Result")
@@ -64,7 +65,8 @@ class Council:
 
         Args:
             engine: ``"embedded"``, or an engine of your own.
-            router: a router of your own; the default is the nearest centroid of the members' example requests.
+            router: a router of your own; the default is the one fitted for the catalogue, where it lies beside it;
+                else the nearest centroid of the members' example requests.
             ledger: a ledger of your own; the default is the one at the ``database`` setting.
             progress: told what is being done while the base model is provisioned.
             settings: any field of `consilium.settings.Settings`.
@@ -123,6 +125,22 @@ class Council:
         """Return who would sit, and how surely; nobody speaks and nothing is recorded."""
         chosen = complete(options, self._parts.settings, self._parts.catalogue)
         return await self._parts.router.route(chosen.request(message))
+
+    async def explain(self, message: str, **options: Unpack[AskOptions]) -> "Explanation":
+        """Return how the hierarchical router comes to its decision; nobody speaks and nothing is recorded.
+
+        Raises:
+            BadSettings: the council has another router, which tells its scores and no more; see `route`.
+        """
+        from consilium.routing.hierarchical import HierarchicalRouter
+
+        chosen = complete(options, self._parts.settings, self._parts.catalogue)
+        if not isinstance(router := self._parts.router.otherwise, HierarchicalRouter):
+            raise BadSettings(
+                f"a {type(router).__name__} explains nothing beyond its scores. Fit a hierarchical router for these "
+                "members (consilium train router), or leave out --explain."
+            )
+        return await router.explain(chosen.request(message))
 
     async def resume(self, turn_id: str) -> Turn:
         """Play a turn that did not reach its end; what the ledger holds of it is not decided or paid again.

@@ -47,11 +47,12 @@ class TurnOptions(BaseModel):
     method: Method
     max_tokens: int | None = Field(default=None, ge=1)
 
-    def request(self, message: str, history: tuple[str, ...] = ()) -> Request:
+    def request(self, message: str, history: tuple[str, ...] = (), sat: tuple[str, ...] = ()) -> Request:
         """Return what the router decides upon."""
         return Request(
             message=message,
             history=history,
+            sat=sat,
             members=self.members,
             seats=self.seats,
             min_seats=self.min_seats,

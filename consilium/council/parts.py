@@ -8,8 +8,9 @@ from consilium.engines.protocol import Engine
 from consilium.errors import BadSettings
 from consilium.ledger.entries import MemberEntry
 from consilium.ledger.protocol import Ledger
-from consilium.members.base import Base, Progress, open_base
+from consilium.members.base import BUILT_IN, Base, Progress, open_base
 from consilium.members.catalogue import Catalogue
+from consilium.routing.pinned import PinnedRouter
 from consilium.routing.protocol import Router
 from consilium.settings import Settings
 
@@ -20,7 +21,7 @@ class Parts:
 
     settings: Settings
     catalogue: Catalogue
-    router: Router
+    router: PinnedRouter
     engine: Engine
     ledger: Ledger
     checkpoints: Path | None
@@ -50,14 +51,11 @@ def assemble(
     settings: Mapping[str, object],
 ) -> Parts:
     """Build what was not handed over; the base is opened only where something needs it. Raises as `Council.open`."""
-    from consilium.routing.pinned import PinnedRouter
-
     chosen = Settings.load(**settings, engine=engine if isinstance(engine, str) else None)
     catalogue = Catalogue.load(chosen.personas)
-    if engine is None or isinstance(engine, str) or router is None:
-        base = open_base(chosen.base, cache=chosen.cache_dir, progress=progress)
-        engine = _embedded(base, catalogue) if engine is None or isinstance(engine, str) else engine
-        router = router or _centroid(base, catalogue)
+    if engine is None or isinstance(engine, str):
+        engine = _embedded(open_base(chosen.base, cache=chosen.cache_dir, progress=progress), catalogue)
+    router = router or _router(chosen, catalogue, progress)
     checkpoints = None
     if ledger is None:
         from consilium.ledger.sql import SqlLedger
@@ -80,10 +78,19 @@ def _embedded(base: Base, catalogue: Catalogue) -> Engine:
     return EmbeddedEngine(base, catalogue)
 
 
-def _centroid(base: Base, catalogue: Catalogue) -> Router:
-    from consilium.routing.centroid import CentroidRouter
+def _router(settings: Settings, catalogue: Catalogue, progress: Progress | None) -> Router:
+    """Return the router that was fitted for the catalogue; where none was, the nearest centroid."""
+    from consilium.routing.router_file import ROUTER_FILE, read_router
 
-    return CentroidRouter(base, catalogue)
+    file = catalogue.root / ROUTER_FILE
+    if not file.exists():
+        from consilium.routing.centroid import CentroidRouter
+
+        return CentroidRouter(open_base(settings.base, cache=settings.cache_dir, progress=progress), catalogue)
+    from consilium.routing.hierarchical import HierarchicalRouter
+
+    encoder = open_base(BUILT_IN, cache=settings.cache_dir, progress=progress)
+    return HierarchicalRouter(read_router(file), encoder, catalogue)
 
 
 def _beside(database: str) -> Path | None:

@@ -41,6 +41,8 @@ class TurnState(TypedDict, total=False):
     """The admitted `TurnEntry`."""
     history: list[Json]
     """The session's earlier messages and verdicts, ``{"role", "content"}``, oldest first."""
+    sat: list[str]
+    """Who sat in the turn before, the first of them first."""
     decision: Json
     """`DecisionEntry`, written by route."""
     statements: Annotated[list[Json], by_seat]

@@ -57,12 +57,29 @@ class Explanation:
     """How a decision came about."""
 
     decision: Decision
+    members: tuple[str, ...]
+    """Those that the router was fitted for."""
+    groups: tuple[str, ...]
+    """Theirs, in the order of their numbers."""
     fast: Found
-    """What the fast stage found, of the members in the order that the router was fitted for them."""
+    """What the fast stage found, of these members and groups in this order."""
     trust: tuple[float, float]
     """How far groups and members follow the coarse path."""
     deep: dict[str, float] | None
     """What the deep stage thinks alone; None where it was not asked."""
+    pulls: tuple[tuple[str, float], ...]
+    """Words, and how much they speak for the likeliest member on the fine path, those that do most first."""
+    prices: dict[str, float]
+    """How likely a member must be to sit beside a likelier one."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Scores:
+    """Of all members, and of each stage."""
+
+    scores: dict[str, float]
+    fast: Found
+    deep: dict[str, float] | None
 
 
 class HierarchicalRouter:
@@ -113,19 +130,31 @@ class HierarchicalRouter:
 
     async def route(self, request: Request) -> Decision:
         """Seat the likeliest members, or the fallback where nobody fits."""
-        return (await self.explain(request)).decision
+        found = await asyncio.to_thread(in_passing, partial(self._found, request))
+        return self._decision(found, request)
 
     async def explain(self, request: Request) -> Explanation:
         """Decide, and say how the decision came about."""
-        return await asyncio.to_thread(in_passing, partial(self._explain, request))
+        found = await asyncio.to_thread(in_passing, partial(self._found, request))
+        card = self._file.card
+        first = max(found.scores, key=lambda name: found.scores[name])
+        pulls = self._fast.fine.pulls(request.message, card.members.index(first)) if first in card.members else []
+        groups = {
+            number: self._catalogue.get(name).persona.group
+            for name, number in zip(card.members, card.group_of, strict=True)
+        }
+        return Explanation(
+            decision=self._decision(found, request),
+            members=card.members,
+            groups=tuple(groups[number] for number in sorted(groups)),
+            fast=found.fast,
+            trust=self._fast.hybrid.trust(),
+            deep=found.deep,
+            pulls=tuple(sorted(dict(pulls).items(), key=lambda pull: -pull[1])),
+            prices={name: self._selection.price(name, self._catalogue) for name in self._catalogue.members},
+        )
 
-    def pulls(self, message: str, member: str) -> list[tuple[str, float]]:
-        """Return words of a message with how much they speak for a member, those that do most first."""
-        members = self._file.card.members
-        found = dict(self._fast.fine.pulls(message, members.index(member))) if member in members else {}
-        return sorted(found.items(), key=lambda pull: -pull[1])
-
-    def _explain(self, request: Request) -> Explanation:
+    def _found(self, request: Request) -> "_Scores":
         card = self._file.card
         before = request.history[-1] if request.history else ""
         sat = request.sat[0] if request.sat and before else ""
@@ -135,15 +164,14 @@ class HierarchicalRouter:
         if self._newcomers or float(shares.max()) < card.certain:
             deep = self._deep_logits(request.message, before, sat)
             shares, names = joined(shares, deep, card.shares), (*names, *self._newcomers)
-        return Explanation(
-            decision=self._decision(dict(zip(names, shares[0].tolist(), strict=True)), request),
+        return _Scores(
+            scores=dict(zip(names, shares[0].tolist(), strict=True)),
             fast=fast,
-            trust=self._fast.hybrid.trust(),
             deep=None if deep is None else dict(zip(names, deep[0].softmax(-1).tolist(), strict=True)),
         )
 
-    def _decision(self, known: dict[str, float], request: Request) -> Decision:
-        scores = {name: known[name] for name in self._catalogue.members}
+    def _decision(self, found: "_Scores", request: Request) -> Decision:
+        scores = {name: found.scores[name] for name in self._catalogue.members}
         selected = self._selection.seat(scores, request, self._catalogue)
         return Decision(
             router="hierarchical",

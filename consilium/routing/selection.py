@@ -64,6 +64,10 @@ class Selection:
             abstained=abstained and not request.must_sit,
         )
 
+    def price(self, member: str, catalogue: Catalogue) -> float:
+        """Return how likely a member must be to sit beside a likelier one: what its tokens are worth."""
+        return self.token_price * catalogue.get(member).persona.sampling.max_tokens
+
     def _filled(
         self,
         scores: Mapping[str, float],
@@ -79,7 +83,7 @@ class Selection:
         for name in ranked:
             if name in seated:
                 continue
-            worth = not abstained and scores[name] >= self.token_price * tokens[name]
+            worth = not abstained and scores[name] >= self.price(name, catalogue)
             spoken = sum(tokens[other] for other in (*seated, name))
             affordable = request.token_budget is None or spoken <= request.token_budget
             needed = len(seated) < request.min_seats

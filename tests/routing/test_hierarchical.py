@@ -72,7 +72,9 @@ async def test_unseen_requests_find_their_member_and_say_how(fitted: Hierarchica
         explanation = await fitted.explain(Request(message=asked(member, 77), seats=1))
         assert explanation.decision.seats[0].member == member
         assert float(explanation.fast.members.mixed.sum()) == pytest.approx(1, abs=1e-4)
-        assert fitted.pulls(asked(member, 77), member)[0][0] == TOLD[member]
+        assert explanation.pulls[0][0] == TOLD[member]
+        assert (explanation.members, explanation.groups) == (tuple(GROUP_OF), ("desk", "crew"))
+        assert explanation.prices["pilot"] == pytest.approx(0.0023 * 128)
 
 
 async def test_the_deep_stage_is_asked_only_where_the_fast_one_is_unsure(

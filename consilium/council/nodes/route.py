@@ -16,7 +16,7 @@ async def route(state: TurnState, runtime: Runtime[TurnContext]) -> Json:
     if entry is None:
         turn = TURN.validate_python(state["turn"])
         earlier = tuple(m["content"] for m in state["history"] if m["role"] == "user")
-        request = asked(state["turn"]).request(turn.message, earlier)
+        request = asked(state["turn"]).request(turn.message, earlier, tuple(state["sat"]))
         decided = _entry(turn.id, await context.router.route(request), context)
         (entry,) = await context.ledger.record(decided)
     context.emitter.decided(entry)
