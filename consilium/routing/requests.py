@@ -26,8 +26,8 @@ class Requests:
     fit: tuple[Example, ...]
     dev: tuple[Example, ...]
     trials: dict[str, tuple[Example, ...]]
-    """Examples by condition: ``raw``, ``phrased``, ``layout/…``, ``source/…``, ``follow-up``; none of them, nor their
-    layouts, sources and phrasings, is among those to fit on."""
+    """Examples by condition: ``raw``, ``phrased``, ``layout/…``, ``source/…``, and follow-ups that ``stay`` with who
+    answered or ``call`` a member; none of them, nor their layouts, sources and phrasings, is among those to fit on."""
 
 
 def gather(
@@ -70,13 +70,15 @@ def gather(
             border = len(drawn) * 9 // 10
             fit += drawn[:border]
             dev += drawn[border:]
-    calls = {member.name: member.persona.follow_ups for member in members}
+    calls = {member.name: member.persona.follow_ups[::3] + member.persona.follow_ups[1::3] for member in members}
+    new_calls = {member.name: member.persona.follow_ups[2::3] for member in members}
     raw = trials.get("raw", [])
-    follow_ups = in_conversation(raw, {}, stays=STAYS_HELD_OUT, per_follow_up=TRIED, seed=seed)[len(raw) :]
+    trials["stay"] = in_conversation(raw, {}, stays=STAYS_HELD_OUT, per_follow_up=TRIED, seed=seed)[len(raw) :]
+    trials["call"] = in_conversation(raw, new_calls, stays=(), per_follow_up=TRIED, seed=seed)[len(raw) :]
     return Requests(
         fit=tuple(in_conversation(fit, calls, seed=seed)),
         dev=tuple(in_conversation(dev, calls, per_follow_up=2, seed=seed)),
-        trials={name: tuple(examples) for name, examples in {**trials, "follow-up": follow_ups}.items()},
+        trials={name: tuple(examples) for name, examples in trials.items() if examples},
     )
 
 

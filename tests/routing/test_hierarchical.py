@@ -8,26 +8,14 @@ import torch
 from consilium.errors import BadSettings
 from consilium.members.base import Base
 from consilium.members.catalogue import Catalogue
-from consilium.routing.classifier import Example
-from consilium.routing.fitting import FitSettings
 from consilium.routing.hierarchical import HierarchicalRouter, joined
-from consilium.routing.making import certainty, make_router, weighed
+from consilium.routing.making import certainty, weighed
 from consilium.routing.protocol import Request
 from consilium.routing.router_file import MAX_BYTES, RouterTensors, read_router, write_router
 from consilium.testing.router import RouterConformance
 from tests.support.personas import write_catalogue, write_persona
+from tests.support.routers import GROUP_OF, TOLD, asked, small_router, write_crew_of
 from tests.support.tiny import write_tiny_base
-
-TOLD = {"pilot": "w20", "mate": "w21", "clerk": "w22", "cook": "w23"}
-GROUP_OF = {"clerk": 0, "pilot": 1, "mate": 1}
-
-
-def asked(member: str, number: int) -> str:
-    return f"w{30 + number % 50} {TOLD[member]} w{90 + number % 37}"
-
-
-EXAMPLES = [Example(message=asked(member, number), member=member) for member in GROUP_OF for number in range(40)]
-DEV = [Example(message=asked(member, number), member=member) for member in GROUP_OF for number in range(40, 60)]
 
 
 @pytest.fixture(scope="module")
@@ -37,26 +25,12 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Base:
 
 @pytest.fixture(scope="module")
 def file(base: Base, tmp_path_factory: pytest.TempPathFactory) -> RouterTensors:
-    settings = FitSettings(inputs=16, depth=2, width=16, epochs=15, batch=16, learning_rate=1e-2)
-    card, tensors = make_router(EXAMPLES, DEV, GROUP_OF, base, settings=settings)
-    path = tmp_path_factory.mktemp("router") / "router.safetensors"
-    digest = write_router(path, card, tensors)
-    read = read_router(path)
-    assert read.digest == digest
-    return read
-
-
-def catalogue(root: Path, *newcomers: str) -> Catalogue:
-    for name in (*GROUP_OF, *newcomers):
-        group = "desk" if name == "clerk" else "crew"
-        write_persona(root, name, group, examples=[asked(name, number) for number in range(12)])
-    write_catalogue(root, {"desk": ["clerk"], "crew": ["pilot", "mate", *newcomers]}, fallback="clerk")
-    return Catalogue.load(root)
+    return small_router(base, tmp_path_factory.mktemp("router") / "router.safetensors")
 
 
 @pytest.fixture(scope="module")
 def fitted(file: RouterTensors, base: Base, tmp_path_factory: pytest.TempPathFactory) -> HierarchicalRouter:
-    return HierarchicalRouter(file, base, catalogue(tmp_path_factory.mktemp("crew")))
+    return HierarchicalRouter(file, base, write_crew_of(tmp_path_factory.mktemp("crew")))
 
 
 class TestHierarchicalRouter(RouterConformance):
@@ -80,7 +54,7 @@ async def test_unseen_requests_find_their_member_and_say_how(fitted: Hierarchica
 async def test_the_deep_stage_is_asked_only_where_the_fast_one_is_unsure(
     file: RouterTensors, base: Base, tmp_path: Path
 ) -> None:
-    crew, request = catalogue(tmp_path), Request(message=asked("mate", 3), seats=1)
+    crew, request = write_crew_of(tmp_path), Request(message=asked("mate", 3), seats=1)
     for certain, used in ((0.0, False), (2.0, True)):
         card = file.card.model_copy(update={"certain": certain})
         router = HierarchicalRouter(file.model_copy(update={"card": card}), base, crew)
@@ -88,7 +62,7 @@ async def test_the_deep_stage_is_asked_only_where_the_fast_one_is_unsure(
 
 
 async def test_a_newcomer_is_found_by_its_examples(file: RouterTensors, base: Base, tmp_path: Path) -> None:
-    router = HierarchicalRouter(file, base, catalogue(tmp_path, "cook"))
+    router = HierarchicalRouter(file, base, write_crew_of(tmp_path, "cook"))
     right = 0
     for name in TOLD:
         for number in range(60, 70):
@@ -107,9 +81,9 @@ async def test_any_message_is_decided(fitted: HierarchicalRouter, message: str) 
 
 
 def test_decisions_and_digests_are_the_same_each_time(file: RouterTensors, base: Base, tmp_path: Path) -> None:
-    one, other = (HierarchicalRouter(file, base, catalogue(tmp_path)) for _ in range(2))
+    one, other = (HierarchicalRouter(file, base, write_crew_of(tmp_path)) for _ in range(2))
     assert one.digest() == other.digest()
-    more = HierarchicalRouter(file, base, catalogue(tmp_path / "more", "cook"))
+    more = HierarchicalRouter(file, base, write_crew_of(tmp_path / "more", "cook"))
     assert more.digest() != one.digest()
 
 
@@ -120,7 +94,7 @@ def test_a_router_of_strangers_or_of_another_base_is_refused(file: RouterTensors
         HierarchicalRouter(file, base, Catalogue.load(tmp_path))
     other = file.card.model_copy(update={"encoder": "other@0123456789ab"})
     with pytest.raises(BadSettings, match="reads with 'other@0123456789ab'"):
-        HierarchicalRouter(file.model_copy(update={"card": other}), base, catalogue(tmp_path / "crew"))
+        HierarchicalRouter(file.model_copy(update={"card": other}), base, write_crew_of(tmp_path / "crew"))
 
 
 class TestFile:
@@ -128,7 +102,7 @@ class TestFile:
         for gone in ("fine.bias", "coarse._keys.0", "table.values"):
             kept = {name: value for name, value in file.tensors.items() if name != gone}
             with pytest.raises(BadSettings, match="do not fit its card"):
-                HierarchicalRouter(file.model_copy(update={"tensors": kept}), base, catalogue(tmp_path / gone))
+                HierarchicalRouter(file.model_copy(update={"tensors": kept}), base, write_crew_of(tmp_path / gone))
 
     @pytest.mark.parametrize("data", [b"", b"{}", b"\x02\0\0\0\0\0\0\0{}", b"\xff" * 64, b"\x08\0\0\0\0\0\0\0[[[[[[[["])
     def test_what_is_no_router_is_refused(self, data: bytes, tmp_path: Path) -> None:

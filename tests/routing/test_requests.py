@@ -21,7 +21,13 @@ def requests(tmp_path: Path) -> Requests:
     rows = {"requests": ["{input}", "Do this: {input}"], "held_out_requests": ["Please: {input}"]}
     write_persona(tmp_path, "clerk", "desk")
     for name in ("pilot", "mate"):
-        write_persona(tmp_path, name, "crew", training={**TRAINING, "rows": rows}, follow_ups=[f"and the {name}?"])
+        write_persona(
+            tmp_path,
+            name,
+            "crew",
+            training={**TRAINING, "rows": rows},
+            follow_ups=[f"and the {name}?", f"now the {name}", f"what does the {name} say?"],
+        )
         folder = tmp_path / "data" / name
         folder.mkdir(parents=True)
         for part, count in ROWS.items():
@@ -32,7 +38,7 @@ def requests(tmp_path: Path) -> Requests:
 
 
 def test_rows_are_shown_plain_phrased_and_laid_out(requests: Requests) -> None:
-    fit = [each for each in requests.fit if each.message.startswith("Do this: ") or "boat" in each.message]
+    fit = [each for each in requests.fit if "boat" in each.message.lower()]
     assert sum(each.message.startswith("Do this: ") for each in fit) == pytest.approx(60, abs=25)
     assert 130 < len({each.message for each in fit if each.member == "pilot"}) + 60 < 220
     assert all(each.member in each.message.lower() for each in fit)
@@ -40,7 +46,7 @@ def test_rows_are_shown_plain_phrased_and_laid_out(requests: Requests) -> None:
 
 def test_every_condition_is_tried_with_nothing_that_was_fitted_on(requests: Requests) -> None:
     layouts = {f"layout/{name}" for name in held_out(LAYOUTS)}
-    assert set(requests.trials) == {"raw", "phrased", "follow-up", *layouts}
+    assert set(requests.trials) == {"raw", "phrased", "stay", "call", *layouts}
     assert all(each.message.startswith("Please: ") for each in requests.trials["phrased"])
     assert {len(requests.trials[name]) for name in layouts} == {2 * TRIED}
     known = {each.message for each in (*requests.fit, *requests.dev)}
@@ -54,7 +60,9 @@ def test_follow_ups_go_to_whoever_answered_or_is_called(requests: Requests) -> N
     called = [each for each in requests.fit if each.message == "and the mate?"]
     assert {each.member for each in called} == {"mate"}
     assert {each.sat for each in called} == {"mate", "pilot"}
-    assert {each.message for each in requests.trials["follow-up"]} == set(STAYS_HELD_OUT)
+    assert {each.message for each in requests.trials["stay"]} == set(STAYS_HELD_OUT)
+    calls = {(each.message, each.member) for each in requests.trials["call"]}
+    assert calls == {(f"what does the {name} say?", name) for name in ("pilot", "mate")}
     assert not set(STAYS) & set(STAYS_HELD_OUT)
 
 
