@@ -102,6 +102,9 @@ def eval_router(
         Path | None, typer.Option(help="The fitted router.", show_default="that beside the catalogue")
     ] = None,
     seed: Seed = 0,
+    page: Annotated[
+        Path | None, typer.Option(help="Write the page of results here, and its pictures beside it.")
+    ] = None,
     personas: Personas = None,
     as_json: AsJson = False,
 ) -> None:
@@ -118,24 +121,52 @@ def eval_router(
     if unknown := [name for name in filter(None, routers.split(",")) if name not in made]:
         raise BadSettings(f"no router is called {unknown[0]!r}. Choose of {', '.join(made)}.")
     chosen = [name for name in made if not routers or name in routers.split(",")]
+    results, speeds = _try_all({name: made[name] for name in chosen}, requests, catalogue)
+    figures = {name: _figures(parts, speeds[name]) for name, parts in results.items()}
+    _show(figures)
+    if page is not None:
+        _write_page(results, speeds, page)
+    if as_json:
+        typer.echo(json.dumps({"routers": figures}))
+
+
+def _try_all(
+    routers: "Mapping[str, Callable[[], Router]]", requests: "Requests", catalogue: "Catalogue"
+) -> "tuple[dict[str, dict[str, Routed]], dict[str, float]]":
+    """Return each router's trials by condition, and how many milliseconds one of its decisions takes."""
     results: dict[str, dict[str, Routed]] = {}
     speeds: dict[str, float] = {}
+    asked = sum(map(len, requests.trials.values()))
     with bar_of("trying") as bar:
-        task = bar.add_task("", total=len(chosen) * sum(map(len, requests.trials.values())))
-        for name in chosen:
+        task = bar.add_task("", total=len(routers) * asked)
+        for name, make in routers.items():
             bar.update(task, description=name)
-            router = made[name]()
+            router = make()
             started = time.perf_counter()
             results[name] = {
                 kind: asyncio.run(_tried(router, trial, catalogue)) for kind, trial in requests.trials.items()
             }
-            asked = sum(map(len, requests.trials.values()))
             speeds[name] = 1e3 * (time.perf_counter() - started) / asked
             bar.advance(task, asked)
-    figures = {name: _figures(parts, speeds[name]) for name, parts in results.items()}
-    _show(figures)
-    if as_json:
-        typer.echo(json.dumps({"routers": figures}))
+    return results, speeds
+
+
+def _write_page(results: "Mapping[str, Mapping[str, Routed]]", speeds: Mapping[str, float], page: Path) -> None:
+    """Write the page and its pictures."""
+    from consilium.evaluation.routed import pooled
+    from consilium.evaluation.router_page import router_page
+    from consilium.evaluation.router_pictures import draw_reliability, draw_usage
+    from consilium.members.files import write_whole
+
+    first = "hierarchical" if "hierarchical" in results else next(iter(results))
+    usage, reliability = (page.with_name(f"{page.stem}-{name}.svg") for name in ("usage", "reliability"))
+    draw_usage(results[first], usage)
+    draw_reliability({name: pooled(list(parts.values())) for name, parts in results.items()}, reliability)
+    pictures = [("Mean score of each member for each kind of request", usage.name)]
+    pictures += [("How often each router is right, by how sure it is", reliability.name)]
+    text = router_page(results, speeds, first=first, command=command_line(), pictures=pictures)
+    write_whole(page, text.encode())
+    aside().print(f"wrote {page}, {usage.name} and {reliability.name}")
 
 
 def groups_of(catalogue: "Catalogue") -> dict[str, int]:
@@ -215,15 +246,13 @@ async def _tried(router: "Router", trial: "Sequence[Example]", catalogue: "Catal
 def _figures(parts: "Mapping[str, Routed]", milliseconds: float) -> dict[str, Any]:
     """Return a router's figures: over all, and how often it is right in each kind of trial."""
     from consilium.evaluation.routed import pooled
+    from consilium.evaluation.router_page import by_kind
 
-    kinds: dict[str, list[Routed]] = {}
-    for name, part in parts.items():
-        kinds.setdefault("shift" if name.partition("/")[0] in ("layout", "source") else name, []).append(part)
     return {
         **pooled(list(parts.values())).figures(),
         "ms": milliseconds,
         "conditions": {name: float(part.hits.mean()) for name, part in parts.items()},
-        "kinds": {kind: float(pooled(of_kind).hits.mean()) for kind, of_kind in kinds.items()},
+        "kinds": {kind: float(routed.hits.mean()) for kind, routed in by_kind(parts).items()},
     }
 
 

@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from consilium.errors import MissingExtra
 from consilium.evaluation.matrix import Matrix
 from consilium.evaluation.members_page import columns
+from consilium.evaluation.pictures import empty, save
 
 
 def draw_heatmap(matrix: Matrix, file: Path) -> None:
@@ -13,17 +13,10 @@ def draw_heatmap(matrix: Matrix, file: Path) -> None:
     Raises:
         MissingExtra: matplotlib is not installed.
     """
-    try:
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise MissingExtra("pictures need matplotlib: pip install 'consilium[plots]'") from error
     arms = columns(matrix)
     losses = [[matrix.cells[task.name, arm].loss for arm in arms] for task in matrix.tasks]
     above = [[loss - min(row) for loss in row] for row in losses]
-    size = (2.2 + 0.62 * len(arms), 1.6 + 0.42 * len(matrix.tasks))
-    figure = Figure(figsize=size, layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = empty(2.2 + 0.62 * len(arms), 1.6 + 0.42 * len(matrix.tasks))
     axes = figure.add_subplot()
     image = axes.imshow(above, cmap="viridis_r", vmin=0, vmax=2, aspect="auto")
     axes.set_xticks(range(len(arms)), arms, rotation=45, ha="right")
@@ -35,4 +28,4 @@ def draw_heatmap(matrix: Matrix, file: Path) -> None:
             dark = above[y][x] > 1.0
             axes.text(x, y, f"{loss:.2f}", ha="center", va="center", fontsize=7, color="white" if dark else "black")
     figure.colorbar(image, label="nats a token above the best")
-    figure.savefig(file, metadata={"Date": None} if file.suffix == ".svg" else None)
+    save(figure, file)

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from consilium.evaluation.bootstrap import Interval
+from consilium.evaluation.markdown import interval, percent, table
 from consilium.evaluation.matrix import Matrix, Task
 
 _HOW_TO_READ = """\
@@ -49,29 +49,29 @@ def _own(matrix: Matrix) -> str:
         rows = str(len(cells[-1].rows))
         trivial = task.work.trivial(cells[-1].rows)
         for metric in task.work.metrics:
-            figures = [_percent(values[metric]) for values in (trivial, *(cell.metrics for cell in cells))]
+            figures = [percent(values[metric]) for values in (trivial, *(cell.metrics for cell in cells))]
             gains = [""] * len(controls)
             if metric == task.work.headline:
-                gains = [_interval(matrix.gain(task, control)) for control in controls]
+                gains = [interval(matrix.gain(task, control)) for control in controls]
                 figures[-1] = f"**{figures[-1]}**"
             lines.append((task.name, rows, metric, *figures, *gains))
         if task.labels:
-            figures = [_percent(cell.by_likelihood[task.work.headline]) for cell in cells]
+            figures = [percent(cell.by_likelihood[task.work.headline]) for cell in cells]
             lines.append(
                 (task.name, rows, f"{task.work.headline}, likeliest label", "", *figures, *[""] * len(controls))
             )
-    return _table(head, lines)
+    return table(head, lines)
 
 
 def _rivals(matrix: Matrix) -> Sequence[str]:
     lines = []
     for task in matrix.tasks:
         rival = matrix.rival(task)
-        lines.append((task.name, task.work.headline, rival, _interval(matrix.gain(task, rival))))
+        lines.append((task.name, task.work.headline, rival, interval(matrix.gain(task, rival))))
     return (
         "## Who else could do it",
         "The other member that does best, on the rows that both answered.",
-        _table(("work of", "metric", "best other member", "own member's gain"), lines),
+        table(("work of", "metric", "best other member", "own member's gain"), lines),
     )
 
 
@@ -81,7 +81,7 @@ def _losses(matrix: Matrix) -> str:
     for task in matrix.tasks:
         losses = {arm: matrix.cells[task.name, arm].loss for arm in arms}
         lines.append((task.name, *_marked(losses, min(losses.values()), "{:.2f}")))
-    return _table(("work of", *arms), lines)
+    return table(("work of", *arms), lines)
 
 
 def _headlines(matrix: Matrix) -> str:
@@ -94,7 +94,7 @@ def _headlines(matrix: Matrix) -> str:
             cell = matrix.cells[task.name, arm]
             shares[arm] = 100 * task.work.score(cell.statements[:rows], cell.rows[:rows])[task.work.headline]
         lines.append((f"{task.name} ({task.work.headline}, {rows})", *_marked(shares, max(shares.values()), "{:.0f}")))
-    return _table(("work of", *arms), lines)
+    return table(("work of", *arms), lines)
 
 
 def columns(matrix: Matrix) -> list[str]:
@@ -107,30 +107,17 @@ def _marked(values: dict[str, float], best: float, form: str) -> list[str]:
     return [f"**{text}**" if values[arm] == best else text for arm, text in shown.items()]
 
 
-def _percent(share: float) -> str:
-    return f"{100 * share:.1f}"
-
-
-def _interval(gain: Interval) -> str:
-    return f"{100 * gain.difference:+.1f} [{100 * gain.low:+.1f}, {100 * gain.high:+.1f}]"
-
-
-def _table(head: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
-    aligned = ["---", *("--:" for _ in head[1:])]
-    return "\n".join(f"| {' | '.join(line)} |" for line in (head, aligned, *lines))
-
-
 def figures(matrix: Matrix) -> dict[str, dict[str, object]]:
     """Return the headline figures of each member in percent, as ``consilium eval members --json`` prints them."""
 
-    def percent(task: Task, arm: str) -> float:
+    def headline(task: Task, arm: str) -> float:
         return round(100 * matrix.cells[task.name, arm].metrics[task.work.headline], 2)
 
     return {
         task.name: {
             "metric": task.work.headline,
-            **{control: percent(task, control) for control in matrix.controls},
-            "member": percent(task, task.name),
+            **{control: headline(task, control) for control in matrix.controls},
+            "member": headline(task, task.name),
             "trivial": round(100 * task.work.trivial(matrix.cells[task.name, task.name].rows)[task.work.headline], 2),
             "rows": len(matrix.cells[task.name, task.name].rows),
         }
