@@ -4,6 +4,7 @@ import asyncio
 import json
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AsyncExitStack
 from functools import partial
 from pathlib import Path
 from random import Random
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from consilium.routing.protocol import Router
     from consilium.routing.requests import Requests
 
+PROMPTED = "prompted"
 FOLDER = Path("storage") / "router"
 SENTENCE_ROWS = 400
 """Examples of each member that the sentence encoder's baselines are fitted on; each takes it milliseconds."""
@@ -97,7 +99,9 @@ def eval_router(
     data: Data,
     more: More = None,
     rows: Rows = 500,
-    routers: Annotated[str, typer.Option(help="Names, separated by commas; else all.")] = "",
+    routers: Annotated[
+        str, typer.Option(help="Names, separated by commas; else all but 'prompted', which takes minutes.")
+    ] = "",
     file: Annotated[
         Path | None, typer.Option(help="The fitted router.", show_default="that beside the catalogue")
     ] = None,
@@ -117,11 +121,13 @@ def eval_router(
 
     settings, catalogue = opened(personas)
     requests = gather(catalogue, data, more, rows=rows, seed=seed)
-    made = _routers(catalogue, requests, base_of(settings, BUILT_IN), file, seed)
-    if unknown := [name for name in filter(None, routers.split(",")) if name not in made]:
-        raise BadSettings(f"no router is called {unknown[0]!r}. Choose of {', '.join(made)}.")
-    chosen = [name for name in made if not routers or name in routers.split(",")]
-    results, speeds = _try_all({name: made[name] for name in chosen}, requests, catalogue)
+    base = base_of(settings, BUILT_IN)
+    made = _routers(catalogue, requests, base, file, seed)
+    named = [name.strip() for name in routers.split(",") if name.strip()]
+    if unknown := [name for name in named if name not in (*made, PROMPTED)]:
+        raise BadSettings(f"no router is called {unknown[0]!r}. Choose of {', '.join((*made, PROMPTED))}.")
+    chosen = {name: make for name, make in made.items() if not named or name in named}
+    results, speeds = asyncio.run(_try_all(chosen, requests, catalogue, base if PROMPTED in named else None))
     figures = {name: _figures(parts, speeds[name]) for name, parts in results.items()}
     _show(figures)
     if page is not None:
@@ -130,24 +136,34 @@ def eval_router(
         typer.echo(json.dumps({"routers": figures}))
 
 
-def _try_all(
-    routers: "Mapping[str, Callable[[], Router]]", requests: "Requests", catalogue: "Catalogue"
+async def _try_all(
+    routers: "Mapping[str, Callable[[], Router]]", requests: "Requests", catalogue: "Catalogue", base: "Base | None"
 ) -> "tuple[dict[str, dict[str, Routed]], dict[str, float]]":
-    """Return each router's trials by condition, and how many milliseconds one of its decisions takes."""
+    """Return each router's trials by condition, and how many milliseconds one of its decisions takes.
+
+    Where a base is given, it is tried as a router too.
+    """
+    from consilium.engines.embedded.engine import EmbeddedEngine
+    from consilium.routing.prompted import PromptedRouter
+
     results: dict[str, dict[str, Routed]] = {}
     speeds: dict[str, float] = {}
     asked = sum(map(len, requests.trials.values()))
-    with bar_of("trying") as bar:
-        task = bar.add_task("", total=len(routers) * asked)
-        for name, make in routers.items():
+    async with AsyncExitStack() as stack:
+        makers = dict(routers)
+        if base is not None:
+            engine = await stack.enter_async_context(EmbeddedEngine(base, catalogue))
+            makers[PROMPTED] = lambda: PromptedRouter(engine, catalogue)
+        bar = stack.enter_context(bar_of("trying"))
+        task = bar.add_task("", total=len(makers) * asked)
+        for name, make in makers.items():
             bar.update(task, description=name)
-            router = make()
-            started = time.perf_counter()
-            results[name] = {
-                kind: asyncio.run(_tried(router, trial, catalogue)) for kind, trial in requests.trials.items()
-            }
+            router, started = make(), time.perf_counter()
+            results[name] = {}
+            for kind, trial in requests.trials.items():
+                results[name][kind] = await _tried(router, trial, catalogue)
+                bar.advance(task, len(trial))
             speeds[name] = 1e3 * (time.perf_counter() - started) / asked
-            bar.advance(task, asked)
     return results, speeds
 
 
@@ -206,7 +222,7 @@ def _routers(
         "oracle": lambda: baselines.oracle(right, catalogue),
     }
 
-    def by_classifier(make: Callable[[], Classifier]) -> Router:
+    def by_classifier(make: Callable[[], Classifier]) -> "Router":
         return ClassifierRouter(make(), catalogue)
 
     made: dict[str, Callable[[], Router]] = {name: partial(by_classifier, make) for name, make in classifiers.items()}

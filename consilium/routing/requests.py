@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 
+from consilium.errors import BadRows
 from consilium.members.catalogue import Catalogue, Member
 from consilium.routing.classifier import Example
 from consilium.routing.conversations import STAYS_HELD_OUT, in_conversation
@@ -49,6 +50,8 @@ def gather(
     """
     chance = Random(seed)
     members = [member for member in catalogue.members.values() if data_of(member, folders) is not None]
+    if not members:
+        raise BadRows(f"{', '.join(map(str, folders))} hold no rows for any member. Name a folder with one for each.")
     new = sorted(held_out(LAYOUTS))
     old = sorted(set(LAYOUTS) - set(new))
     fit: list[Example] = []

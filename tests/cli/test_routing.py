@@ -1,0 +1,65 @@
+"""A router is fitted, asked and tried, as a user does it: on invented rows, with the real base."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import Run
+from tests.support.personas import TRAINING, write_catalogue, write_persona
+
+pytestmark = pytest.mark.model
+
+BOATS = ("skiff", "cutter", "ketch", "sloop", "barge", "tug", "dinghy", "ferry", "yawl", "punt", "canoe", "trawler")
+ASKED = {"pilot": "Steer the {} north past buoy {}.", "mate": "Who scrubs the deck of the {} on day {}?"}
+
+
+@pytest.fixture
+def personas(tmp_path: Path) -> Path:
+    root = tmp_path / "crew"
+    rows = {"requests": ["{input}", "Please: {input}"]}
+    root.mkdir()
+    write_persona(root, "clerk", "desk")
+    for name, request in ASKED.items():
+        write_persona(root, name, "crew", training={**TRAINING, "rows": rows}, follow_ups=[f"and the {name}?"])
+        folder = tmp_path / "data" / name
+        folder.mkdir(parents=True)
+        for number, part in enumerate(("train", "dev", "test")):
+            entries = [{"input": request.format(boat, number), "targets": ["aye"]} for boat in BOATS]
+            (folder / f"{part}.jsonl").write_text("".join(json.dumps(entry) + "\n" for entry in entries))
+    write_catalogue(root, {"desk": ["clerk"], "crew": list(ASKED)}, fallback="clerk")
+    return root
+
+
+def test_a_router_is_fitted_asked_and_tried(run: Run, personas: Path, tmp_path: Path) -> None:
+    where = {"CONSILIUM_PERSONAS": str(personas)}
+    fitted = run("train", "router", "--data", "data", **where)
+    assert fitted.returncode == 0, fitted.stderr
+    assert "3 members" in fitted.stderr
+    assert (personas / "router.safetensors").stat().st_size < 20_000_000
+
+    explained = run("route", "--explain", "Steer the yacht north past buoy 7", **where).stdout
+    assert "hierarchical router" in explained
+    assert "coarse path counts for" in explained
+
+    tried = run("eval", "router", "--data", "data", "--json", "--page", "routers.md", **where)
+    assert tried.returncode == 0, tried.stderr
+    routers = json.loads(tried.stdout.splitlines()[-1])["routers"]
+    assert {"hierarchical", "tf-idf", "MiniLM logistic", "centroid", "oracle"} <= set(routers)
+    assert routers["hierarchical"]["kinds"]["raw"] > 0.9
+    assert routers["oracle"]["kinds"]["raw"] == 1.0
+    assert routers["chance"]["kinds"]["raw"] < 0.6
+    assert "| hierarchical |" in (tmp_path / "routers.md").read_text(encoding="utf-8")
+    assert (tmp_path / "routers-usage.svg").exists()
+
+
+def test_a_router_that_does_not_exist_is_named(run: Run, personas: Path) -> None:
+    done = run("eval", "router", "--data", "data", "--routers", "tfidf", CONSILIUM_PERSONAS=str(personas))
+    assert done.returncode == 2
+    assert "no router is called 'tfidf'" in done.stderr
+
+
+def test_rows_that_are_not_there_are_named(run: Run, personas: Path) -> None:
+    done = run("train", "router", "--data", "nowhere", CONSILIUM_PERSONAS=str(personas))
+    assert done.returncode == 2
+    assert "nowhere" in done.stderr
