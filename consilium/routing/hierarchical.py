@@ -19,7 +19,7 @@ from consilium.routing.hybrid import Found, Hybrid
 from consilium.routing.network import CoarseNetwork
 from consilium.routing.protocol import Decision, Request
 from consilium.routing.reading import Reader
-from consilium.routing.router_file import RouterCard, RouterTensors
+from consilium.routing.router_file import RouterTensors
 from consilium.routing.selection import Selection
 from consilium.routing.table import TokenTable
 from consilium.threads import in_passing
@@ -116,8 +116,7 @@ class HierarchicalRouter:
         self._catalogue = catalogue
         self._selection = selection or Selection()
         self._newcomers = [name for name in catalogue.members if name not in card.members]
-        self._fast = fast_stage(card, file, encoder)
-        self._deep = DeepPath.from_tensors(file.tensors)
+        self._fast, self._deep = stages(file, encoder)
         self._states: StateEncoder | None = None
         self._lock = threading.Lock()
 
@@ -192,28 +191,24 @@ class HierarchicalRouter:
             return self._deep.logits(self._states.encode([message], [before], [sat]))
 
 
-def fast_stage(card: RouterCard, file: RouterTensors, encoder: Base) -> FastStage:
-    """Put the fast stage together. Raises `BadSettings` where tensors are missing or do not fit the card."""
+def stages(file: RouterTensors, encoder: Base) -> tuple[FastStage, DeepPath]:
+    """Put both stages together. Raises `BadSettings` where tensors are missing or do not fit the card."""
     from tokenizers import Tokenizer
 
+    card = file.card
     try:
         table = TokenTable.from_tensors(file.tensors)
         groups = max(card.group_of) + 1
         coarse = CoarseNetwork(len(card.members), groups, inputs=table.width, width=card.width, gate=card.gate)
         hybrid = Hybrid(card.group_of)
-        for name, module in (("coarse", coarse), ("hybrid", hybrid)):
-            module.load_state_dict(
-                {
-                    key.removeprefix(f"{name}."): value
-                    for key, value in file.tensors.items()
-                    if key.startswith(f"{name}.")
-                }
-            )
-        fine = FinePath.from_tensors(file.tensors)
+        for prefix, module in (("coarse.", coarse), ("hybrid.", hybrid)):
+            own = {name.removeprefix(prefix): value for name, value in file.tensors.items() if name.startswith(prefix)}
+            module.load_state_dict(own)
+        fine, deep = FinePath.from_tensors(file.tensors), DeepPath.from_tensors(file.tensors)
     except (KeyError, RuntimeError) as error:
         raise BadSettings(f"the router's tensors do not fit its card: {str(error)[:200]}. Fit it anew.") from error
     reader = Reader(Tokenizer.from_file(str(encoder.path / "tokenizer.json")), table)
-    return FastStage(reader=reader, fine=fine, coarse=coarse.eval(), hybrid=hybrid.eval())
+    return FastStage(reader=reader, fine=fine, coarse=coarse.eval(), hybrid=hybrid.eval()), deep
 
 
 def joined(fast: "Tensor", deep: "Tensor", shares: tuple[float, float]) -> "Tensor":

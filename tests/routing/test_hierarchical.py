@@ -99,7 +99,7 @@ def test_a_router_of_strangers_or_of_another_base_is_refused(file: RouterTensors
 
 class TestFile:
     def test_tensors_that_do_not_fit_are_refused(self, file: RouterTensors, base: Base, tmp_path: Path) -> None:
-        for gone in ("fine.bias", "coarse._keys.0", "table.values"):
+        for gone in ("fine.bias", "coarse._keys.0", "table.values", "deep.mean"):
             kept = {name: value for name, value in file.tensors.items() if name != gone}
             with pytest.raises(BadSettings, match="do not fit its card"):
                 HierarchicalRouter(file.model_copy(update={"tensors": kept}), base, write_crew_of(tmp_path / gone))
