@@ -25,8 +25,13 @@ from consilium.settings import Settings
 from consilium.training.rows import read_jsonl, read_split
 
 SOURCES = {
-    "operator": "house/operator",
     "dispatcher": "house/dispatcher",
+    "empath": "house/empath",
+    "logician": "house/logician",
+    "proofreader": "house/proofreader",
+    "translator": "house/translator",
+    "operator": "house/operator",
+    "analyst": "house/analyst",
     "philosopher": "personas/plato_socrates.jsonl",
     "cynic": "personas/bierce.jsonl",
 }
