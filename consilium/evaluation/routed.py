@@ -25,9 +25,7 @@ class Routed:
 
     def __post_init__(self) -> None:
         if not len(self.right) or self.scores.shape != (len(self.right), len(self.members)):
-            raise BadRows(
-                f"{len(self.right)} requests, scores {self.scores.shape}: give each request a score a member."
-            )
+            raise BadRows(f"{len(self.right)} requests, scores {self.scores.shape}: give each a score a member.")
 
     @property
     def hits(self) -> NDArray[np.bool_]:

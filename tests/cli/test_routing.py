@@ -31,6 +31,7 @@ def personas(tmp_path: Path) -> Path:
     return root
 
 
+@pytest.mark.slow
 def test_a_router_is_fitted_asked_and_tried(run: Run, personas: Path, tmp_path: Path) -> None:
     where = {"CONSILIUM_PERSONAS": str(personas)}
     fitted = run("train", "router", "--data", "data", **where)
