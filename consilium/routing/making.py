@@ -61,8 +61,6 @@ def make_router(
         BadSettings: an example for a member without a group, or no examples of two members.
         MissingExtra: scikit-learn is not installed.
     """
-    from tokenizers import Tokenizer
-
     settings = settings or FitSettings()
     members = tuple(group_of)
     if strangers := {each.member for each in (*examples, *dev)} - group_of.keys():
@@ -73,24 +71,12 @@ def make_router(
 
     drawn = torch.randperm(len(examples), generator=torch.Generator().manual_seed(seed))[: settings.deep_examples]
     deep = DeepPath.fit(read([examples[number] for number in drawn.tolist()]), targets[drawn])
-    fine = FinePath.fit([each.message for each in examples], labels.tolist(), len(members), seed=seed)
-    table = TokenTable.reduced(embedding_table(encoder.path), settings.inputs)
-    reader = Reader(Tokenizer.from_file(str(encoder.path / "tokenizer.json")), table)
-    numbers = list(group_of.values())
-    readings = [reader.read(each.message, each.before, _number(each.sat, members)) for each in examples]
-    told = (lambda step: on_step("coarse path", step)) if on_step else None
-    coarse = fit_coarse(reader, readings, targets, numbers, settings, seed=seed, on_step=told)
-
-    fine_logits = fine.logits([each.message for each in dev])
-    of_groups, of_members = _coarse_logits(coarse, reader, dev, members)
-    hybrid = calibrate(numbers, fine_logits, of_groups, of_members, dev_targets)
-    with torch.no_grad():
-        fast = hybrid(fine_logits, of_groups, of_members).members.mixed
+    fast, tensors = _fitted_fast(examples, dev, targets, dev_targets, group_of, encoder, settings, seed, on_step)
     deep_logits = deep.logits(read(dev))
     shares = weighed(fast, deep_logits, dev_targets)
     card = RouterCard(
         members=members,
-        group_of=tuple(numbers),
+        group_of=tuple(group_of.values()),
         encoder=encoder.name,
         depth=settings.depth,
         width=settings.width,
@@ -99,9 +85,37 @@ def make_router(
         shares=shares,
         made={"examples": len(examples), "dev": len(dev), "seed": seed, "settings": asdict(settings)},
     )
+    return card, {**tensors, **deep.tensors()}
+
+
+def _fitted_fast(
+    examples: Sequence[Example],
+    dev: Sequence[Example],
+    targets: "Tensor",
+    dev_targets: "Tensor",
+    group_of: Mapping[str, int],
+    encoder: Base,
+    settings: FitSettings,
+    seed: int,
+    on_step: Callable[[str, FitStep], None] | None,
+) -> "tuple[Tensor, dict[str, Tensor]]":
+    """Return what the fast stage thinks of the dev examples, [examples, members], and its tensors."""
+    from tokenizers import Tokenizer
+
+    members, numbers = tuple(group_of), list(group_of.values())
+    fine = FinePath.fit([each.message for each in examples], targets.argmax(-1).tolist(), len(members), seed=seed)
+    table = TokenTable.reduced(embedding_table(encoder.path), settings.inputs)
+    reader = Reader(Tokenizer.from_file(str(encoder.path / "tokenizer.json")), table)
+    readings = [reader.read(each.message, each.before, _number(each.sat, members)) for each in examples]
+    told = (lambda step: on_step("coarse path", step)) if on_step else None
+    coarse = fit_coarse(reader, readings, targets, numbers, settings, seed=seed, on_step=told)
+    logits = (fine.logits([each.message for each in dev]), *_coarse_logits(coarse, reader, dev, members))
+    hybrid = calibrate(numbers, *logits, dev_targets)
+    with torch.no_grad():
+        fast: Tensor = hybrid(*logits).members.mixed
     state = {f"coarse.{name}": value for name, value in coarse.state_dict().items()}
     state |= {f"hybrid.{name}": value for name, value in hybrid.state_dict().items()}
-    return card, {**table.tensors(), **fine.tensors(), **deep.tensors(), **state}
+    return fast, {**table.tensors(), **fine.tensors(), **state}
 
 
 def weighed(fast: "Tensor", deep: "Tensor", targets: "Tensor") -> tuple[float, float]:
