@@ -26,7 +26,8 @@ class AskOptions(TypedDict, total=False):
     must_not_sit: Sequence[str] | None
     """Members that do not sit."""
     token_budget: int | None
-    """The seats may speak so many tokens together, each as many as its persona says."""
+    """The seats may speak so many tokens together, each as many as its persona says. Who must sit does, and somebody
+    always, whatever that costs."""
     method: Method | None
     """How statements become a verdict: ``best``, ``vote`` or ``chair``."""
     max_tokens: int | None

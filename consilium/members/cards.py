@@ -95,6 +95,7 @@ class ConsiliumPart(BaseModel):
     system_prompt: Text | None = None
     """Only where it is not what the card's own fields give."""
     examples: Annotated[tuple[Text, ...], Field(min_length=3, max_length=200)] | None = None
+    follow_ups: Annotated[tuple[Text, ...], Field(max_length=50)] = ()
     sampling: SamplingDefaults = SamplingDefaults()
     training: Training | None = None
     """Where the member's adapter comes from."""
@@ -222,6 +223,7 @@ def persona_from(card: Card, *, name: str, group: str, where: str) -> Persona:
             description=part.description or _description(card.data),
             system_prompt=prompt,
             examples=part.examples or _examples(card.data),
+            follow_ups=part.follow_ups,
             sampling=part.sampling,
             training=part.training,
         )
@@ -338,6 +340,8 @@ def _part(persona: Persona, card: Card) -> dict[str, Any]:
     if persona.system_prompt != _system_prompt(card.data).strip():
         part["system_prompt"] = persona.system_prompt
     part["examples"] = list(persona.examples)
+    if persona.follow_ups:
+        part["follow_ups"] = list(persona.follow_ups)
     part["sampling"] = persona.sampling.model_dump(mode="json")
     if persona.training is not None:
         part["training"] = persona.training.model_dump(mode="json", exclude_none=True)

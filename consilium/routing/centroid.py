@@ -54,14 +54,8 @@ class CentroidRouter:
         cosines = self._space.cosines(request.message)
         scores = _softmax(cosines)
         nobody_fits = max(cosines.values()) < MIN_COSINE
-        selected = self._selection.seat(scores, request, self._catalogue, nobody_fits=nobody_fits)
-        return Decision(
-            router="centroid",
-            digest=self.digest(),
-            scores=scores,
-            seats=selected.seats,
-            propensities=selected.propensities,
-            abstained=selected.abstained,
+        return self._selection.decide(
+            scores, request, self._catalogue, router="centroid", digest=self.digest(), nobody_fits=nobody_fits
         )
 
 

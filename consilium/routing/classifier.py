@@ -71,14 +71,8 @@ class ClassifierRouter:
         (row,) = await asyncio.to_thread(in_passing, partial(self._classifier.probabilities, [request.message]))
         known = dict(zip(self._classifier.members, row.tolist(), strict=True))
         scores = {name: known.get(name, 0.0) for name in self._catalogue.members}
-        selected = self._selection.seat(scores, request, self._catalogue)
-        return Decision(
-            router=self._classifier.name,
-            digest=self.digest(),
-            scores=scores,
-            seats=selected.seats,
-            propensities=selected.propensities,
-            abstained=selected.abstained,
+        return self._selection.decide(
+            scores, request, self._catalogue, router=self._classifier.name, digest=self.digest()
         )
 
 

@@ -13,7 +13,7 @@ from consilium.engines.embedded.tokens import Tokens
 from consilium.engines.protocol import Message
 from consilium.errors import BadSettings, MissingExtra
 from consilium.members.base import Base
-from consilium.routing.ngrams import encodable
+from consilium.routing.reading import encodable
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -54,7 +54,10 @@ class FinePath:
         model = SGDClassifier(loss="log_loss", alpha=PENALTY, max_iter=EPOCHS, tol=None, random_state=seed)
         model.fit(_matrix([weighted(pieces, rarity) for pieces in read]), np.asarray(members))
         weights, bias = np.zeros((count, BUCKETS), np.float32), np.full(count, -10.0, np.float32)
-        weights[model.classes_], bias[model.classes_] = model.coef_, model.intercept_
+        # Of two members scikit-learn fits one regression, the second against the first.
+        two = len(model.classes_) == 2
+        weights[model.classes_] = np.concatenate([-model.coef_, model.coef_]) if two else model.coef_
+        bias[model.classes_] = np.concatenate([-model.intercept_, model.intercept_]) if two else model.intercept_
         scales = np.abs(weights).max(1).clip(1e-6) / 127
         votes = np.ascontiguousarray(np.rint(weights / scales[:, None]).astype(np.int8).T)
         as_tensor = torch.from_numpy

@@ -21,7 +21,7 @@ CALIBRATION_STEPS = 200
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FitSettings:
-    """How a network is fitted; the defaults are those that docs/results/router.md was made with."""
+    """How a router is fitted."""
 
     inputs: int = 128
     """Length of a token's embedding in the router's own table."""

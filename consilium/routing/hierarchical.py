@@ -171,15 +171,7 @@ class HierarchicalRouter:
 
     def _decision(self, found: "_Scores", request: Request) -> Decision:
         scores = {name: found.scores[name] for name in self._catalogue.members}
-        selected = self._selection.seat(scores, request, self._catalogue)
-        return Decision(
-            router="hierarchical",
-            digest=self.digest(),
-            scores=scores,
-            seats=selected.seats,
-            propensities=selected.propensities,
-            abstained=selected.abstained,
-        )
+        return self._selection.decide(scores, request, self._catalogue, router="hierarchical", digest=self.digest())
 
     def _deep_logits(self, message: str, before: str, sat: str) -> "Tensor":
         with self._lock:

@@ -48,8 +48,3 @@ def hashed(text: str) -> dict[int, float]:
     """Return the buckets of a text's pieces, each with 1 + ln of how often it occurs."""
     counts = Counter(bucket(piece) for piece in ngrams(text))
     return {number: 1 + math.log(count) for number, count in counts.items()}
-
-
-def encodable(text: str) -> str:
-    """Return a text without lone surrogates, which no tokenizer takes."""
-    return text.encode("utf-8", "replace").decode("utf-8")

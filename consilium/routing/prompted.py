@@ -40,12 +40,4 @@ class PromptedRouter:
         means = np.array([each.log_probability / each.tokens for each in found])
         weights = np.exp(means - means.max())
         scores = dict(zip(names, (weights / weights.sum()).tolist(), strict=True))
-        selected = self._selection.seat(scores, request, self._catalogue)
-        return Decision(
-            router="prompted",
-            digest=self.digest(),
-            scores=scores,
-            seats=selected.seats,
-            propensities=selected.propensities,
-            abstained=selected.abstained,
-        )
+        return self._selection.decide(scores, request, self._catalogue, router="prompted", digest=self.digest())

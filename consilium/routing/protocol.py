@@ -26,7 +26,8 @@ class Request:
     must_not_sit: tuple[str, ...] = ()
     """Members that do not sit."""
     token_budget: int | None = None
-    """The seats may speak so many tokens together, each as many as its persona says."""
+    """The seats may speak so many tokens together, each as many as its persona says. Who must sit does, and somebody
+    always, whatever that costs."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 import torch
 
 from consilium.routing.network import Batch
-from consilium.routing.ngrams import encodable
 from consilium.routing.table import TokenTable
 
 if TYPE_CHECKING:
@@ -29,6 +28,11 @@ class Reading:
     """Of the last tokens of the message before."""
     sat: int = -1
     """The number of the member that answered then; -1 for none."""
+
+
+def encodable(text: str) -> str:
+    """Return a text without lone surrogates, which no tokenizer takes."""
+    return text.encode("utf-8", "replace").decode("utf-8")
 
 
 class Reader:

@@ -7,16 +7,7 @@ from random import Random
 
 from consilium.errors import BadSettings
 from consilium.members.catalogue import Catalogue
-from consilium.routing.protocol import Request, SeatChoice, shares
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Selected:
-    """Who sits, the probability that each member had of sitting, and whether nobody fitted."""
-
-    seats: tuple[SeatChoice, ...]
-    propensities: dict[str, float]
-    abstained: bool
+from consilium.routing.protocol import Decision, Request, shares
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,15 +25,24 @@ class Selection:
     """Probability with which the last seat goes to a member drawn from those that would not sit."""
     seed: int = 0
 
-    def seat(
-        self, scores: Mapping[str, float], request: Request, catalogue: Catalogue, *, nobody_fits: bool = False
-    ) -> Selected:
+    def decide(
+        self,
+        scores: Mapping[str, float],
+        request: Request,
+        catalogue: Catalogue,
+        *,
+        router: str,
+        digest: str,
+        nobody_fits: bool = False,
+    ) -> Decision:
         """Choose from the scores of all members.
 
         Args:
             scores: a probability for each member.
             request: whose limits hold.
             catalogue: what a seat may speak, and who sits where nobody fits.
+            router: name of the router that the scores are of.
+            digest: its digest.
             nobody_fits: what the router knows beyond the scores.
 
         Raises:
@@ -58,7 +58,10 @@ class Selection:
             ranked = [catalogue.fallback, *specialists]
         seated = self._filled(scores, ranked, request, catalogue, abstained=abstained)
         drawn, propensities = self._explored(seated, ranked, request)
-        return Selected(
+        return Decision(
+            router=router,
+            digest=digest,
+            scores=scores,
             seats=shares(scores, sorted(drawn, key=lambda name: -scores[name])),
             propensities={**dict.fromkeys(scores, 0.0), **propensities},
             abstained=abstained and not request.must_sit,

@@ -60,3 +60,10 @@ def test_long_messages_are_read_from_both_ends() -> None:
 def test_buckets_are_the_same_on_every_machine() -> None:
     assert bucket("buoy") == 128_223
     assert hashed("a a a")[bucket("a a")] == pytest.approx(1.6931, abs=1e-4)
+
+
+def test_two_members_are_told_apart_too() -> None:
+    path = FinePath.fit(MESSAGES[:16], LABELS[:16], 2)
+    logits = path.logits(["STEERING north, by the buoys", "scrubbing the decks"])
+    assert logits.argmax(-1).tolist() == [0, 1]
+    assert bool((logits.amax(-1) > logits.amin(-1) + 1).all())

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from consilium.errors import BadSettings, UnknownMember
 from consilium.members.catalogue import Catalogue
-from consilium.routing.protocol import Request
-from consilium.routing.selection import Selected, Selection
+from consilium.routing.protocol import Decision, Request
+from consilium.routing.selection import Selection
 from tests.support.personas import write_catalogue, write_persona
 
 CREW = ("pilot", "mate", "cook", "clerk")
@@ -31,16 +31,20 @@ def request(**limits: object) -> Request:
     return Request(**{"message": "hello", "seats": 3, **limits})  # type: ignore[arg-type]
 
 
-def names(selected: Selected) -> list[str]:
+def decided(selection: Selection, *chosen: object, **known: bool) -> Decision:
+    return selection.decide(*chosen, router="any", digest="d", **known)  # type: ignore[arg-type]
+
+
+def names(selected: Decision) -> list[str]:
     return [choice.member for choice in selected.seats]
 
 
 def test_another_sits_only_where_its_chance_is_worth_its_tokens(catalogue: Catalogue) -> None:
-    assert names(Selection().seat(SURE, request(), catalogue)) == ["pilot", "mate"]
-    assert names(Selection(token_price=0.01).seat(SURE, request(), catalogue)) == ["pilot"]
-    assert names(Selection(token_price=0.0).seat(SURE, request(), catalogue)) == ["pilot", "mate", "cook"]
+    assert names(decided(Selection(), SURE, request(), catalogue)) == ["pilot", "mate"]
+    assert names(decided(Selection(token_price=0.01), SURE, request(), catalogue)) == ["pilot"]
+    assert names(decided(Selection(token_price=0.0), SURE, request(), catalogue)) == ["pilot", "mate", "cook"]
     evenly = {"pilot": 0.4, "mate": 0.1, "cook": 0.4, "clerk": 0.1}  # the cook speaks for longer
-    assert names(Selection().seat(evenly, request(), catalogue)) == ["pilot"]
+    assert names(decided(Selection(), evenly, request(), catalogue)) == ["pilot"]
 
 
 @pytest.mark.parametrize(
@@ -61,7 +65,7 @@ def test_another_sits_only_where_its_chance_is_worth_its_tokens(catalogue: Catal
     ids=str,
 )
 def test_the_callers_limits_hold(limits: dict[str, object], seated: list[str], catalogue: Catalogue) -> None:
-    assert sorted(names(Selection().seat(SURE, request(**limits), catalogue))) == sorted(seated)
+    assert sorted(names(decided(Selection(), SURE, request(**limits), catalogue))) == sorted(seated)
 
 
 @pytest.mark.parametrize(
@@ -75,26 +79,26 @@ def test_the_callers_limits_hold(limits: dict[str, object], seated: list[str], c
 )
 def test_limits_that_cannot_hold_are_refused(limits: dict[str, object], message: str, catalogue: Catalogue) -> None:
     with pytest.raises(BadSettings, match=message):
-        Selection().seat(SURE, request(**limits), catalogue)
+        decided(Selection(), SURE, request(**limits), catalogue)
 
 
 @pytest.mark.parametrize("limit", ["must_sit", "must_not_sit"])
 def test_strangers_are_refused_by_name(limit: str, catalogue: Catalogue) -> None:
     with pytest.raises(UnknownMember, match="'pilto'"):
-        Selection().seat(SURE, request(**{limit: ("pilto",)}), catalogue)
+        decided(Selection(), SURE, request(**{limit: ("pilto",)}), catalogue)
 
 
 def test_the_fallback_sits_alone_where_nobody_fits(catalogue: Catalogue) -> None:
     unsure = {"pilot": 0.4, "mate": 0.3, "cook": 0.2, "clerk": 0.1}
     for selected in (
-        Selection(least_score=0.5).seat(unsure, request(), catalogue),
-        Selection().seat(unsure, request(), catalogue, nobody_fits=True),
-        Selection().seat({**unsure, "clerk": 0.45}, request(), catalogue),
+        decided(Selection(least_score=0.5), unsure, request(), catalogue),
+        decided(Selection(), unsure, request(), catalogue, nobody_fits=True),
+        decided(Selection(), {**unsure, "clerk": 0.45}, request(), catalogue),
     ):
         assert (names(selected), selected.abstained) == (["clerk"], True)
-    barred = Selection(least_score=0.5).seat(unsure, request(must_not_sit=("clerk",)), catalogue)
+    barred = decided(Selection(least_score=0.5), unsure, request(must_not_sit=("clerk",)), catalogue)
     assert (barred.seats[0].member, barred.abstained) == ("pilot", False)
-    asked_for = Selection(least_score=0.5).seat(unsure, request(must_sit=("mate",)), catalogue)
+    asked_for = decided(Selection(least_score=0.5), unsure, request(must_sit=("mate",)), catalogue)
     assert (names(asked_for), asked_for.abstained) == (["mate"], False)
 
 
@@ -104,9 +108,9 @@ def test_chance_seats_as_often_as_its_propensities_say(catalogue: Catalogue) -> 
     seats = Counter(
         name
         for number in range(rounds)
-        for name in names(explorer.seat(SURE, request(message=f"hello {number}"), catalogue))
+        for name in names(decided(explorer, SURE, request(message=f"hello {number}"), catalogue))
     )
-    propensities = explorer.seat(SURE, request(), catalogue).propensities
+    propensities = decided(explorer, SURE, request(), catalogue).propensities
     assert propensities == pytest.approx({"pilot": 1.0, "mate": 0.7, "cook": 0.15, "clerk": 0.15})
     for name, propensity in propensities.items():
         assert seats[name] / rounds == pytest.approx(propensity, abs=0.03)
@@ -115,7 +119,7 @@ def test_chance_seats_as_often_as_its_propensities_say(catalogue: Catalogue) -> 
 def test_the_same_request_is_drawn_alike_and_another_seed_draws_anew(catalogue: Catalogue) -> None:
     asked = [request(message=f"hello {number}") for number in range(40)]
     first, again, other = (
-        [names(Selection(exploration=0.5, seed=seed).seat(SURE, each, catalogue)) for each in asked]
+        [names(decided(Selection(exploration=0.5, seed=seed), SURE, each, catalogue)) for each in asked]
         for seed in (1, 1, 2)
     )
     assert first == again
@@ -124,7 +128,7 @@ def test_the_same_request_is_drawn_alike_and_another_seed_draws_anew(catalogue: 
 
 def test_whoever_must_sit_is_not_explored_away(catalogue: Catalogue) -> None:
     explorer = Selection(exploration=1.0)
-    selected = explorer.seat(SURE, request(must_sit=("mate",), seats=1), catalogue)
+    selected = decided(explorer, SURE, request(must_sit=("mate",), seats=1), catalogue)
     assert names(selected) == ["mate"]
     assert selected.propensities == {"pilot": 0.0, "mate": 1.0, "cook": 0.0, "clerk": 0.0}
 
@@ -142,7 +146,7 @@ def test_propensities_sum_to_the_seats(
 ) -> None:
     given_scores = {name: score / sum(scores) for name, score in zip(CREW, scores, strict=True)}
     limits = request(message=message, seats=seats, must_not_sit=tuple(barred))
-    selected = Selection(exploration=exploration).seat(given_scores, limits, catalogue)
+    selected = decided(Selection(exploration=exploration), given_scores, limits, catalogue)
     assert sum(selected.propensities.values()) == pytest.approx(len(selected.seats))
     assert 1 <= len(selected.seats) <= seats
     assert not set(names(selected)) & barred
