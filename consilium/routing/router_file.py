@@ -4,9 +4,9 @@ import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from consilium.errors import BadSettings
 from consilium.members.files import write_whole
@@ -41,7 +41,13 @@ class RouterCard(BaseModel):
     shares: tuple[float, float]
     """How much the fast and the deep stage count where both were asked: exponents of their probabilities."""
     made: dict[str, Any] = {}
-    """How it was fitted: rows, seed, settings, versions, seconds."""
+    """How it was fitted: examples, seed, settings, seconds."""
+
+    @model_validator(mode="after")
+    def _each_has_a_group(self) -> Self:
+        if len(self.members) != len(self.group_of):
+            raise ValueError(f"{len(self.members)} members and {len(self.group_of)} groups of members")
+        return self
 
 
 class RouterTensors(BaseModel):

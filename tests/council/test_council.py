@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from consilium import Admitted, Concluded, Council, Decided, ScriptedEngine, Stated, Token, Turn
+from consilium import Admitted, Concluded, Council, Decided, MemoryLedger, ScriptedEngine, Stated, Token, Turn
 from consilium.errors import (
     BadInput,
     BadMessage,
@@ -20,7 +20,10 @@ from consilium.errors import (
     UnknownTurn,
 )
 from consilium.ledger.protocol import Ledger
-from tests.council.conftest import Open
+from consilium.members.catalogue import Catalogue
+from consilium.routing.protocol import Decision, Request
+from tests.council.conftest import SAID, Open
+from tests.support.council import FirstSeats
 
 
 async def test_a_turn_carries_who_sat_what_they_said_and_the_verdict(council: Council) -> None:
@@ -160,6 +163,26 @@ async def test_a_session_is_heard_again_by_its_members_only(open_council: Open) 
     assert (second.number, again.number) == (2, 3)
     heard = [[message.content for message in call.messages[1:]] for call in engine.calls]
     assert heard == [["first"], ["first", "aye", "second"], ["first", "aye", "second", "aye", "third"], ["elsewhere"]]
+
+
+async def test_the_router_is_told_what_was_asked_before_and_who_sat(harbour: Path) -> None:
+    heard: list[Request] = []
+
+    class Listening(FirstSeats):
+        async def route(self, request: Request) -> Decision:
+            heard.append(request)
+            return await super().route(request)
+
+    router = Listening(Catalogue.load(harbour))
+    async with Council.open(
+        engine=ScriptedEngine(SAID), router=router, ledger=MemoryLedger(), personas=harbour
+    ) as council:
+        session = council.session()
+        await session.ask("first", seats=1)
+        await session.ask("second", members=["mate", "pilot"])
+        await session.ask("third")
+    assert [request.history for request in heard] == [(), ("first",), ("first", "second")]
+    assert [request.sat for request in heard] == [(), ("pilot",), ("mate", "pilot")]
 
 
 async def test_an_unknown_session_is_refused(council: Council) -> None:

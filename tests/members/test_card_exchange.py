@@ -346,3 +346,10 @@ def test_what_cannot_be_exported_says_why(harbour: Path, tmp_path: Path) -> None
     with pytest.raises(BadPersona, match="is a link"):
         export_card("clerk", harbour, tmp_path / "out.json")
     assert not (tmp_path / "out.json").exists()
+
+
+def test_a_card_takes_a_members_follow_ups_along(harbour: Path) -> None:
+    write_persona(harbour, "clerk", "shore", follow_ups=["and the fee?", "enter that"])
+    export_card("clerk", harbour, harbour.parent / "out.json")
+    import_card(harbour.parent / "out.json", harbour, name="other")
+    assert load_member(harbour, "other").persona.follow_ups == ("and the fee?", "enter that")

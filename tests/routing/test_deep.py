@@ -42,6 +42,15 @@ def test_a_newcomer_is_found_from_few_requests_and_takes_little_from_the_others(
     assert (before[others] == labels[others]).float().mean() - (after[others] == labels[others]).float().mean() < 0.02
 
 
+def test_a_newcomers_lead_is_how_much_closer_its_centre_lies(path: DeepPath) -> None:
+    points, labels = states(60, seed=5)
+    known = path.with_member(points[labels == 4])
+    logits, places = known.logits(points), (points - path.mean) @ path.directions
+    away = torch.cdist(places, known.centres).square()
+    lead = (away[:, :4].amin(-1) - away[:, 4]) / 2 + known.margins[0]
+    assert torch.allclose(logits[:, 4] - logits[:, :4].amax(-1), lead, atol=1e-2)
+
+
 def test_newcomers_keep_the_odds_of_those_who_were_there(path: DeepPath) -> None:
     points, labels = states(100, seed=4)
     known = path.with_member(points[labels == 4]).with_member(points[labels == 4] + 2.0)

@@ -104,6 +104,12 @@ class TestFile:
             with pytest.raises(BadSettings, match="do not fit its card"):
                 HierarchicalRouter(file.model_copy(update={"tensors": kept}), base, write_crew_of(tmp_path / gone))
 
+    def test_a_member_without_a_group_is_refused(self, file: RouterTensors, tmp_path: Path) -> None:
+        path = tmp_path / "router.safetensors"
+        write_router(path, file.card.model_copy(update={"group_of": (0, 1)}), file.tensors)
+        with pytest.raises(BadSettings, match="3 members and 2 groups of members"):
+            read_router(path)
+
     @pytest.mark.parametrize("data", [b"", b"{}", b"\x02\0\0\0\0\0\0\0{}", b"\xff" * 64, b"\x08\0\0\0\0\0\0\0[[[[[[[["])
     def test_what_is_no_router_is_refused(self, data: bytes, tmp_path: Path) -> None:
         path = tmp_path / "router.safetensors"

@@ -10,14 +10,15 @@ from consilium.routing.classifier import Example
 from consilium.routing.conversations import STAYS, STAYS_HELD_OUT, in_conversation
 from consilium.routing.layouts import LAYOUTS
 from consilium.routing.requests import TRIED, Requests, gather
-from consilium.routing.sources import held_out
+from consilium.routing.sources import held_out, sources
 from tests.support.personas import TRAINING, write_catalogue, write_persona
+from tests.support.sources import write_sources
 
 ROWS = {"train": 100, "dev": 20, "test": 80}
 
 
 @pytest.fixture
-def requests(tmp_path: Path) -> Requests:
+def crew(tmp_path: Path) -> Catalogue:
     rows = {"requests": ["{input}", "Do this: {input}"], "held_out_requests": ["Please: {input}"]}
     write_persona(tmp_path, "clerk", "desk")
     for name in ("pilot", "mate"):
@@ -34,7 +35,12 @@ def requests(tmp_path: Path) -> Requests:
             entries = [{"input": f"{name} {part} boat {n}", "targets": ["aye"]} for n in range(count)]
             (folder / f"{part}.jsonl").write_text("".join(json.dumps(entry) + "\n" for entry in entries))
     write_catalogue(tmp_path, {"desk": ["clerk"], "crew": ["pilot", "mate"]}, fallback="clerk")
-    return gather(Catalogue.load(tmp_path), [tmp_path / "data"], rows=60)
+    return Catalogue.load(tmp_path)
+
+
+@pytest.fixture
+def requests(crew: Catalogue) -> Requests:
+    return gather(crew, [crew.root / "data"], rows=60)
 
 
 def test_rows_are_shown_plain_phrased_and_laid_out(requests: Requests) -> None:
@@ -51,6 +57,17 @@ def test_every_condition_is_tried_with_nothing_that_was_fitted_on(requests: Requ
     assert {len(requests.trials[name]) for name in layouts} == {2 * TRIED}
     known = {each.message for each in (*requests.fit, *requests.dev)}
     assert not known & {each.message for examples in requests.trials.values() for each in examples}
+
+
+def test_sources_that_are_held_out_are_tried_and_never_fitted_on(crew: Catalogue) -> None:
+    write_sources(crew.root / "more")
+    found = gather(crew, [crew.root / "data"], crew.root / "more", rows=10)
+    elsewhere = sources(crew.root / "more", "clerk")
+    new = held_out(elsewhere)
+    assert {name.removeprefix("source/") for name in found.trials if name.startswith("source/")} == new
+    known = {each.message for each in (*found.fit, *found.dev)}
+    for name, examples in elsewhere.items():
+        assert all((each.message in known) == (name not in new) for each in examples)
 
 
 def test_follow_ups_go_to_whoever_answered_or_is_called(requests: Requests) -> None:

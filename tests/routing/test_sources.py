@@ -1,6 +1,5 @@
 """Requests from elsewhere, on invented files of the same form, and on the real ones where they are at hand."""
 
-import json
 from pathlib import Path
 
 import pytest
@@ -8,30 +7,14 @@ import pytest
 from consilium.errors import BadRows
 from consilium.routing.sources import P3, held_out, sources
 from tests.support.data import SHARED
+from tests.support.sources import write_sources
 
 REAL = SHARED / "router"
 
 
-def write(path: Path, *rows: dict[str, object]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
-
-
 def test_each_set_says_who_should_sit(tmp_path: Path) -> None:
     template = next(iter(P3))
-    write(
-        tmp_path / "clinc150" / "test.jsonl",
-        {"text": "book a berth", "intent": "x", "domain": "travel"},
-        {"text": "who are you", "intent": "y", "domain": "small_talk"},
-    )
-    write(tmp_path / "clinc150" / "oos_train.jsonl", {"text": "why is rain wet", "intent": "oos", "domain": "oos"})
-    write(tmp_path / "clinc150" / "oos_val.jsonl")
-    said = [("USER", ["INFORM_INTENT"]), ("SYSTEM", ["INFORM_INTENT"]), ("USER", ["AFFIRM"])]
-    turns = [{"speaker": who, "acts": acts, "utterance": f"{who} {acts}"} for who, acts in said]
-    write(tmp_path / "sgd" / "dialogues.jsonl", {"turns": turns})
-    prompts = [{"template": template, "prompt": " Is it? "}, {"template": "other", "prompt": "x"}]
-    write(tmp_path / "p3_sample" / "p3_ood.jsonl", *prompts)
-    write(tmp_path / "truthfulqa" / "truthfulqa.jsonl", {"Question": "Is rain wet?"})
+    write_sources(tmp_path)
     found = sources(tmp_path, "clerk")
     assert {name: [(each.message, each.member) for each in examples] for name, examples in found.items()} == {
         "clinc150/travel": [("book a berth", "dispatcher")],
