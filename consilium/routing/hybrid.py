@@ -69,7 +69,7 @@ class Hybrid(nn.Module):
         of_groups = (scale[0, path] * x for path, x in enumerate((fine_groups, coarse_groups)))
         of_members = (scale[1, path] * x for path, x in enumerate((fine, coarse_members)))
         groups = self._mixed(0, *(x.softmax(-1) for x in of_groups))
-        within = self._mixed(1, *((x - _summed(x, group, self._groups).gather(-1, group)).exp() for x in of_members))
+        within = self._mixed(1, *(_within(x, group, self._groups) for x in of_members))
         fine_, coarse, mixed = (
             getattr(groups, path)[:, self._group_of] * getattr(within, path) for path in ("fine", "coarse", "mixed")
         )
@@ -82,8 +82,22 @@ class Hybrid(nn.Module):
 
 def _summed(logits: "Tensor", group: "Tensor", groups: int) -> "Tensor":
     """Return log sum exp of each group's members, [requests, groups]."""
+    highest, _, totals = _weighed(logits, group, groups)
+    return highest + totals.log()
+
+
+def _within(logits: "Tensor", group: "Tensor", groups: int) -> "Tensor":
+    """Return the softmax over each group's members, [requests, members].
+
+    By division, not by the difference to `_summed`, in which large logits leave no digits for a share.
+    """
+    _, weights, totals = _weighed(logits, group, groups)
+    return weights / totals.gather(-1, group)
+
+
+def _weighed(logits: "Tensor", group: "Tensor", groups: int) -> tuple["Tensor", "Tensor", "Tensor"]:
+    """Return each group's highest logit, each member's weight beside it (at most 1), and each group's sum of them."""
     shape = (*logits.shape[:-1], groups)
     highest = logits.new_full(shape, -torch.inf).scatter_reduce(-1, group, logits.detach(), "amax")
     weights = (logits - highest.gather(-1, group)).exp()
-    totals = logits.new_zeros(shape).scatter_add(-1, group, weights)
-    return highest + totals.log()
+    return highest, weights, logits.new_zeros(shape).scatter_add(-1, group, weights)
