@@ -21,8 +21,9 @@ import torch
 
 from consilium.members.base import BUILT_IN, Base, open_base
 from consilium.members.catalogue import Catalogue
+from consilium.routing.cascade import Cascade, FastStage
 from consilium.routing.fine import FinePath
-from consilium.routing.hierarchical import FastStage, HierarchicalRouter, stages
+from consilium.routing.hierarchical import HierarchicalRouter
 from consilium.routing.hybrid import Hybrid
 from consilium.routing.network import CoarseNetwork
 from consilium.routing.ngrams import BUCKETS
@@ -90,7 +91,8 @@ def main() -> None:
     base = open_base(BUILT_IN, cache=settings.cache_dir)
     catalogue = Catalogue.load(settings.personas)
     file = read_router(arguments.router)
-    fast, _ = stages(file, base)
+    both = Cascade(file, base)
+    fast = both.fast
     router = HierarchicalRouter(file, base, catalogue)
     long, short = of_length(64, base), of_length(20, base)
     minilm = SentenceEncoder()
@@ -101,7 +103,7 @@ def main() -> None:
     p50 = statistics.median(timed(decide(fast)))
     crowd, few = (statistics.median(timed(decide(invented(count, fast)))) for count in (1_000, 16))
     sentence = statistics.median(timed(lambda: minilm.encode([long]), 50))
-    deep = statistics.median(timed(lambda: router._deep_logits(short, "", ""), 50))
+    deep = statistics.median(timed(lambda: both.deep_logits(short), 50))
     trials = gather(catalogue, arguments.data, arguments.more).trials
     house = [each.message for each in (*trials["raw"][::20], *trials["phrased"][::20])]
     shifted = [each.message for name, trial in trials.items() if "/" in name for each in trial[::10]]

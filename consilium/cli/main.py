@@ -13,8 +13,9 @@ from consilium.cli.evaluating import eval_app
 from consilium.cli.ledger import ledger_app, outcome_app
 from consilium.cli.members import members_app
 from consilium.cli.rendering import clean
-from consilium.cli.routing import EVAL_EXAMPLES, TRAIN_EXAMPLES, eval_router, train_router
+from consilium.cli.routing import TRAIN_EXAMPLES, train_router
 from consilium.cli.training import train_app
+from consilium.cli.trying import EVAL_EXAMPLES, eval_router
 from consilium.errors import ConsiliumError
 
 app = typer.Typer(

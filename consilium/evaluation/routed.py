@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from consilium.errors import BadRows
 from consilium.evaluation.bootstrap import CONFIDENCE, Interval
+from consilium.evaluation.seating import Worth
 
 BINS = 10
 """Of certainty, for the calibration error."""
@@ -67,6 +68,18 @@ class Routed:
 
     def _calibration_error(self) -> float:
         return sum(count * abs(sure - right) for sure, right, count in self.reliability()) / len(self.right)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tried:
+    """What one router did when it was tried."""
+
+    conditions: Mapping[str, Routed]
+    """Its decisions on each kind of request."""
+    milliseconds: float
+    """That one decision took, in the mean."""
+    worth: tuple[Worth, ...] = ()
+    """What its decisions on the members' own work were worth, where members answered."""
 
 
 def gain(above: Routed, below: Routed, *, resamples: int = 2_000, seed: int = 0) -> Interval:

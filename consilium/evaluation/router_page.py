@@ -1,9 +1,12 @@
 """The page about routers: tables of trials, in Markdown."""
 
 from collections.abc import Mapping, Sequence
+from statistics import fmean
+from typing import Any
 
 from consilium.evaluation.markdown import interval, percent, table
-from consilium.evaluation.routed import Routed, gain, pooled
+from consilium.evaluation.routed import Routed, Tried, gain, pooled
+from consilium.evaluation.seating import Foreign, Worth
 
 UNFAIR = ("oracle",)
 """Routers that were told the answer: no baselines."""
@@ -15,34 +18,52 @@ out; *layout*, in layouts that were kept out; *source*, from elsewhere, of sourc
 together. Shares in percent of requests whose first member is the right one; in brackets the 95 % interval of a
 difference, requests drawn in pairs."""
 
-Trials = Mapping[str, Mapping[str, Routed]]
-"""By router and by condition."""
+_WORTH = """\
+Whoever a router seats answers the row. *own*: what the row's own member would have earned in its headline metric;
+*routed*: what those who were seated did; *regret*: nats a token by which the reference is likelier under the best
+speaker for the row than under the seated one."""
+_UNSEEN = """\
+Work that no member was trained for: regret, in nats a token, of seating as each router decides, of seating the bare
+base always, and of seating always the member for which that is least."""
+
+Trials = Mapping[str, Tried]
+"""By router."""
 
 
 def router_page(
-    trials: Trials, milliseconds: Mapping[str, float], *, first: str, command: str, pictures: Sequence[tuple[str, str]]
+    trials: Trials,
+    unseen: Mapping[str, Foreign],
+    *,
+    first: str,
+    fallback: str,
+    command: str,
+    pictures: Sequence[tuple[str, str]],
 ) -> str:
     """Return the whole page.
 
     Args:
         trials: what was tried.
-        milliseconds: a decision takes, by router, one request at a time.
+        unseen: by set, what routers lost at work that no member was trained for.
         first: the router that the others are compared with.
+        fallback: the member without an adapter.
         command: what tried it.
         pictures: what each shows, and its file name.
     """
+    worth = trials[first].worth
     parts = [
         "# Routers, side by side",
         f"Written by the command that tried them:\n\n```\n{command}\n```",
         _HOW_TO_READ,
         "## By kind of request",
-        _kinds(trials, milliseconds),
+        _kinds(trials),
         f"## {first} against the best of the others",
         _gains(trials, first),
         "## By condition",
         _conditions(trials),
         f"## By member: {first}",
-        _members(trials[first]),
+        _members(trials[first].conditions),
+        *(("## What decisions are worth", _WORTH, _worth(trials), _worth_by_member(worth)) if worth else ()),
+        *(("## Unseen work", _UNSEEN, _unseen(unseen, fallback)) if unseen else ()),
         *(f"![{shown}]({name})" for shown, name in pictures),
     ]
     return "\n\n".join(parts) + "\n"
@@ -63,20 +84,40 @@ def by_kind(parts: Mapping[str, Routed]) -> dict[str, Routed]:
     return {**found, "shift": pooled(shifted)} if shifted else found
 
 
-def _kinds(trials: Trials, milliseconds: Mapping[str, float]) -> str:
-    kinds = list(by_kind(next(iter(trials.values()))))
+def figures(tried: Tried) -> dict[str, Any]:
+    """Return a router's figures: over all, how often it is right in each kind of trial, and what that was worth."""
+    parts, worth = tried.conditions, tried.worth
+    found = {
+        **pooled(list(parts.values())).figures(),
+        "ms": tried.milliseconds,
+        "conditions": {name: float(part.hits.mean()) for name, part in parts.items()},
+        "kinds": {kind: float(routed.hits.mean()) for kind, routed in by_kind(parts).items()},
+    }
+    if worth:
+        found |= {"of_oracle": _of_oracle(worth), "regret": fmean(each.regret for each in worth)}
+        found["worth"] = {each.task: {"own": each.own, "routed": each.routed, "regret": each.regret} for each in worth}
+    return found
+
+
+def _of_oracle(worth: Sequence[Worth]) -> float:
+    """Return what decisions earned as a share of what the right ones would have, each a mean over tasks."""
+    return fmean(each.routed for each in worth) / fmean(each.own for each in worth)
+
+
+def _kinds(trials: Trials) -> str:
+    kinds = list(by_kind(next(iter(trials.values())).conditions))
     lines = []
-    for name, parts in trials.items():
-        figures = pooled(list(parts.values())).figures()
-        shares = [percent(float(routed.hits.mean())) for routed in by_kind(parts).values()]
-        lines.append((name, *shares, f"{figures['ece']:.3f}", f"{figures['brier']:.3f}", f"{milliseconds[name]:.2f}"))
+    for name, tried in trials.items():
+        found = figures(tried)
+        shares = map(percent, found["kinds"].values())
+        lines.append((name, *shares, f"{found['ece']:.3f}", f"{found['brier']:.3f}", f"{found['ms']:.2f}"))
     return table(("router", *kinds, "ECE", "Brier", "ms"), lines)
 
 
 def _gains(trials: Trials, first: str) -> str:
-    others = {name: by_kind(parts) for name, parts in trials.items() if name != first and name not in UNFAIR}
+    others = {name: by_kind(each.conditions) for name, each in trials.items() if name != first and name not in UNFAIR}
     lines = []
-    for kind, routed in by_kind(trials[first]).items():
+    for kind, routed in by_kind(trials[first].conditions).items():
         best = max(others, key=lambda name: others[name][kind].hits.mean())
         shares = (percent(float(each.hits.mean())) for each in (routed, others[best][kind]))
         lines.append((kind, str(len(routed.right)), *shares, best, interval(gain(routed, others[best][kind]))))
@@ -84,9 +125,9 @@ def _gains(trials: Trials, first: str) -> str:
 
 
 def _conditions(trials: Trials) -> str:
-    conditions = list(next(iter(trials.values())))
+    conditions = list(next(iter(trials.values())).conditions)
     lines = [
-        (condition, *(percent(float(trials[name][condition].hits.mean())) for name in trials))
+        (condition, *(percent(float(tried.conditions[condition].hits.mean())) for tried in trials.values()))
         for condition in conditions
     ]
     return table(("condition", *trials), lines)
@@ -100,3 +141,45 @@ def _members(parts: Mapping[str, Routed]) -> str:
         (name, *(percent(recalls[kind][name]) if name in recalls[kind] else "" for kind in kinds)) for name in members
     ]
     return table(("member", *kinds), lines)
+
+
+def _worth(trials: Trials) -> str:
+    lines = [
+        (
+            name,
+            *(percent(fmean(getattr(each, side) for each in tried.worth)) for side in ("found", "own", "routed")),
+            percent(_of_oracle(tried.worth)),
+            f"{fmean(each.regret for each in tried.worth):.3f}",
+        )
+        for name, tried in trials.items()
+    ]
+    return table(("router", "found", "own", "routed", "of oracle", "regret"), lines)
+
+
+def _worth_by_member(worth: Sequence[Worth]) -> str:
+    lines = [
+        (
+            each.task,
+            each.metric,
+            str(each.rows),
+            *map(percent, (each.found, each.own, each.routed)),
+            f"{each.regret:.3f}",
+        )
+        for each in worth
+    ]
+    return table(("member", "metric", "rows", "found", "own", "routed", "regret"), lines)
+
+
+def _unseen(unseen: Mapping[str, Foreign], fallback: str) -> str:
+    routers = list(next(iter(unseen.values())).routers)
+    lines = [
+        (
+            name,
+            str(each.rows),
+            *(f"{each.routers[router]:.3f}" for router in routers),
+            f"{each.members[fallback]:.3f}",
+            f"{each.members[each.single]:.3f} ({each.single})",
+        )
+        for name, each in unseen.items()
+    ]
+    return table(("work", "rows", *routers, fallback, "best single"), lines)

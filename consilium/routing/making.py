@@ -13,12 +13,12 @@ import torch
 
 from consilium.errors import BadSettings
 from consilium.members.base import Base
+from consilium.routing.cascade import joined
 from consilium.routing.classifier import Example
 from consilium.routing.deep import QUESTION, DeepPath, StateEncoder
 from consilium.routing.embedding import embedding_table
 from consilium.routing.fine import FinePath
 from consilium.routing.fitting import FitSettings, FitStep, calibrate, fit_coarse
-from consilium.routing.hierarchical import joined
 from consilium.routing.losses import cross_entropy
 from consilium.routing.network import CoarseNetwork
 from consilium.routing.reading import Reader

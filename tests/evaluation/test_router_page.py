@@ -5,9 +5,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from consilium.evaluation.routed import Routed
-from consilium.evaluation.router_page import by_kind, router_page
+from consilium.evaluation.routed import Routed, Tried
+from consilium.evaluation.router_page import by_kind, figures, router_page
 from consilium.evaluation.router_pictures import draw_reliability, draw_usage
+from consilium.evaluation.seating import Foreign, Worth
 
 CREW = ("pilot", "mate", "cook")
 
@@ -17,7 +18,7 @@ def routed(right: list[int], chosen: list[int]) -> Routed:
 
 
 LABELS = [0, 1, 2] * 20
-TRIALS = {
+CONDITIONS = {
     "learned": {"raw": routed(LABELS, LABELS), "layout/json": routed([0, 1], [0, 1]), "source/x": routed([1], [0])},
     "words": {
         "raw": routed(LABELS, [0] * 60),
@@ -26,11 +27,16 @@ TRIALS = {
     },
     "oracle": {"raw": routed(LABELS, LABELS), "layout/json": routed([0, 1], [0, 1]), "source/x": routed([1], [1])},
 }
-SPEEDS = dict.fromkeys(TRIALS, 1.5)
+WORTH = (
+    Worth(task="pilot", metric="accuracy", rows=40, found=0.9, own=0.8, routed=0.7, regret=0.1),
+    Worth(task="mate", metric="chrf", rows=40, found=1.0, own=0.4, routed=0.38, regret=0.3),
+)
+TRIALS = {name: Tried(conditions=parts, milliseconds=1.5, worth=WORTH) for name, parts in CONDITIONS.items()}
+UNSEEN = {"riddles": Foreign(rows=9, members={"pilot": 0.4, "mate": 0.5, "cook": 0.7}, routers={"learned": 0.25})}
 
 
 def test_kinds_are_pooled_and_shift_is_layouts_and_sources() -> None:
-    kinds = by_kind(TRIALS["learned"])
+    kinds = by_kind(CONDITIONS["learned"])
     assert list(kinds) == ["raw", "layout", "source", "shift"]
     assert len(kinds["shift"].right) == 3
     assert kinds["shift"].hits.tolist() == [True, True, False]
@@ -39,8 +45,9 @@ def test_kinds_are_pooled_and_shift_is_layouts_and_sources() -> None:
 def test_the_page_says_who_is_better_and_by_how_much() -> None:
     page = router_page(
         TRIALS,
-        dict.fromkeys(TRIALS, 1.5),
+        UNSEEN,
         first="learned",
+        fallback="cook",
         command="consilium eval router",
         pictures=[("Usage", "a.svg")],
     )
@@ -53,11 +60,24 @@ def test_the_page_says_who_is_better_and_by_how_much() -> None:
     assert "![Usage](a.svg)" in page
 
 
+def test_the_page_says_what_decisions_were_worth() -> None:
+    page = router_page(TRIALS, UNSEEN, first="learned", fallback="cook", command="consilium eval router", pictures=[])
+    assert "| learned | 95.0 | 60.0 | 54.0 | 90.0 | 0.200 |" in page
+    assert "| mate | chrf | 40 | 100.0 | 40.0 | 38.0 | 0.300 |" in page
+    assert "| riddles | 9 | 0.250 | 0.700 | 0.400 (pilot) |" in page
+    assert figures(TRIALS["words"])["of_oracle"] == pytest.approx(0.9)
+
+
+def test_a_router_that_nobody_was_heard_for_has_no_worth() -> None:
+    tried = {"learned": Tried(conditions=CONDITIONS["learned"], milliseconds=1.5)}
+    assert "of_oracle" not in figures(tried["learned"])
+
+
 @pytest.mark.parametrize("ending", ["svg", "png"])
 def test_pictures_are_drawn_and_the_same_each_time(ending: str, tmp_path: Path) -> None:
     for number in (1, 2):
-        draw_usage(TRIALS["learned"], tmp_path / f"usage{number}.{ending}")
-        draw_reliability({"learned": TRIALS["learned"]["raw"]}, tmp_path / f"reliability{number}.{ending}")
+        draw_usage(CONDITIONS["learned"], tmp_path / f"usage{number}.{ending}")
+        draw_reliability({"learned": CONDITIONS["learned"]["raw"]}, tmp_path / f"reliability{number}.{ending}")
     assert (tmp_path / f"usage1.{ending}").stat().st_size > 5_000
     if ending == "png":
         for name in ("usage", "reliability"):

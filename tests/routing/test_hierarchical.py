@@ -8,7 +8,8 @@ import torch
 from consilium.errors import BadSettings
 from consilium.members.base import Base
 from consilium.members.catalogue import Catalogue
-from consilium.routing.hierarchical import HierarchicalRouter, joined
+from consilium.routing.cascade import joined
+from consilium.routing.hierarchical import HierarchicalRouter
 from consilium.routing.making import certainty, weighed
 from consilium.routing.protocol import Request
 from consilium.routing.router_file import MAX_BYTES, RouterTensors, read_router, write_router

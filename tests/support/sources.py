@@ -28,3 +28,21 @@ def write_sources(folder: Path) -> None:
     prompts = [{"template": template, "prompt": " Is it? "}, {"template": "other", "prompt": "x"}]
     write(folder / "p3_sample" / "p3_ood.jsonl", *prompts)
     write(folder / "truthfulqa" / "truthfulqa.jsonl", {"Question": "Is rain wet?"})
+
+
+def write_unseen(folder: Path) -> None:
+    """Write a few rows of each set of work that no member is trained for; one of them is far too long."""
+    riddles: list[dict[str, object]] = [{"task": "t", "input": f"How many in {n}?", "target": str(n)} for n in range(5)]
+    write(folder / "bbh.jsonl", *riddles, {"task": "t", "input": "long " * 500, "target": "1"})
+    write(
+        folder / "p3_sample" / "p3_ood.jsonl",
+        {"template": "quarel_x", "prompt": "Which is faster?", "completion": "the skiff"},
+        {"template": next(iter(P3)), "prompt": "Does it follow?", "completion": "yes"},
+    )
+    write(
+        folder / "mt_bench" / "question.jsonl",
+        {"turns": ["Count the boats.", "Again."], "reference": ["Three.", "Still three."]},
+        {"turns": ["Write of the sea."]},
+    )
+    instance = {"input": "It is small.", "output": "A dinghy."}
+    write(folder / "self_instruct" / "seed_tasks.jsonl", {"instruction": "Name the boat.", "instances": [instance]})

@@ -1,0 +1,159 @@
+"""consilium eval router: try routers side by side, with requests that none was fitted on."""
+
+import asyncio
+import json
+from collections.abc import Mapping, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.table import Table
+
+from consilium.cli.consoles import aside, out
+from consilium.cli.evaluating import base_of, command_line, opened
+from consilium.cli.options import AsJson, Personas, examples
+from consilium.cli.routing import Data, More, Rows, Seed
+from consilium.cli.trials import hear, try_all
+from consilium.errors import BadSettings
+
+if TYPE_CHECKING:
+    from consilium.evaluation.matrix import Task
+    from consilium.evaluation.routed import Tried
+    from consilium.evaluation.seating import Foreign
+    from consilium.members.catalogue import Catalogue
+    from consilium.training.rows import Row
+
+FITTED, PROMPTED = "hierarchical", "prompted"
+EVAL_EXAMPLES = examples(
+    "eval router --data ../shared/data/house --more ../shared/data/router",
+    "eval router --data ../shared/data/house --routers hierarchical,tf-idf --json",
+    "eval router --data ../shared/data/house --file one.safetensors --file other.safetensors",
+    "eval router --data ../shared/data/house --routers hierarchical --heard 40",
+)
+
+
+def eval_router(
+    data: Data,
+    more: More = None,
+    rows: Rows = 500,
+    routers: Annotated[
+        str, typer.Option(help="Names, separated by commas; else all but 'prompted', which takes minutes.")
+    ] = "",
+    file: Annotated[
+        list[Path] | None,
+        typer.Option(help="A fitted router; may be repeated.", show_default="that beside the catalogue"),
+    ] = None,
+    heard: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="Let whoever is seated answer so many rows of each member, and of work that nobody was trained for: "
+            "what decisions are worth. Takes minutes.",
+        ),
+    ] = None,
+    work: Annotated[Path, typer.Option(help="Folder where answers are kept.")] = Path("storage/evaluation"),
+    seed: Seed = 0,
+    page: Annotated[
+        Path | None, typer.Option(help="Write the page of results here, and its pictures beside it.")
+    ] = None,
+    personas: Personas = None,
+    as_json: AsJson = False,
+) -> None:
+    """Try routers with requests that none was fitted on: raw, phrased, laid out, from elsewhere, in conversation.
+
+    The baselines are fitted first, on the same rows as each other.
+    """
+    from consilium.engines.embedded.engine import EmbeddedEngine
+    from consilium.evaluation.answers import Answers
+    from consilium.evaluation.router_page import figures
+    from consilium.members.base import BUILT_IN
+    from consilium.routing.contestants import contestants
+    from consilium.routing.prompted import PromptedRouter
+    from consilium.routing.requests import gather
+
+    settings, catalogue = opened(personas)
+    requests = gather(catalogue, data, more, rows=rows, seed=seed)
+    made = contestants(catalogue, requests, base_of(settings, BUILT_IN), _fitted(catalogue, file or []), seed=seed)
+    chosen = [name.strip() for name in routers.split(",") if name.strip()] or list(made)
+    if unknown := [name for name in chosen if name not in (*made, PROMPTED)]:
+        raise BadSettings(f"no router is called {unknown[0]!r}. Choose of {', '.join((*made, PROMPTED))}.")
+    tasks, elsewhere = _work(catalogue, data, more, heard, seed)
+
+    async def run() -> "tuple[dict[str, Tried], dict[str, Foreign]]":
+        async with AsyncExitStack() as stack:
+            makers = {name: made[name] for name in chosen if name != PROMPTED}
+            if tasks or PROMPTED in chosen:
+                engine = await stack.enter_async_context(EmbeddedEngine(base_of(settings), catalogue))
+            if PROMPTED in chosen:
+                makers[PROMPTED] = lambda: PromptedRouter(engine, catalogue)
+            asked = {task.name: task.spoken for task in tasks} | elsewhere
+            tried, seats = await try_all(makers, requests.trials, asked, catalogue)
+            if not tasks:
+                return tried, {}
+            work.mkdir(parents=True, exist_ok=True)
+            answers = Answers(engine, work / "answers.jsonl", seed=seed)
+            return await hear(answers, tried, seats, tasks, elsewhere, catalogue)
+
+    tried, unseen = asyncio.run(run())
+    found = {name: figures(each) for name, each in tried.items()}
+    _show(found)
+    if page is not None:
+        _write_page(tried, unseen, page, catalogue.fallback)
+    if as_json:
+        typer.echo(json.dumps({"routers": found, "unseen": {name: asdict(each) for name, each in unseen.items()}}))
+
+
+def _work(
+    catalogue: "Catalogue", data: Sequence[Path], more: Path | None, count: int | None, seed: int
+) -> "tuple[list[Task], dict[str, list[Row]]]":
+    """Return what members are to answer: their own work, and work that none was trained for."""
+    from consilium.evaluation.tasks import Tasks
+    from consilium.evaluation.unseen import unseen_rows
+    from consilium.training.data import data_of
+
+    if count is None:
+        return [], {}
+    members = [each for each in catalogue.members.values() if each.adapter and data_of(each, data) is not None]
+    tasks = Tasks(catalogue.members.values(), data, sample=count, seed=seed)
+    elsewhere = unseen_rows(more, count, seed=seed) if more else {}
+    return [tasks.read(member) for member in members], elsewhere
+
+
+def _write_page(tried: "Mapping[str, Tried]", unseen: "Mapping[str, Foreign]", page: Path, fallback: str) -> None:
+    """Write the page and its pictures."""
+    from consilium.evaluation.routed import pooled
+    from consilium.evaluation.router_page import router_page
+    from consilium.evaluation.router_pictures import draw_reliability, draw_usage
+    from consilium.members.files import write_whole
+
+    first = FITTED if FITTED in tried else next(iter(tried))
+    usage, reliability = (page.with_name(f"{page.stem}-{name}.svg") for name in ("usage", "reliability"))
+    draw_usage(tried[first].conditions, usage)
+    draw_reliability({name: pooled(list(each.conditions.values())) for name, each in tried.items()}, reliability)
+    pictures = [("Mean score of each member for each kind of request", usage.name)]
+    pictures += [("How often each router is right, by how sure it is", reliability.name)]
+    text = router_page(tried, unseen, first=first, fallback=fallback, command=command_line(), pictures=pictures)
+    write_whole(page, text.encode())
+    aside().print(f"wrote {page}, {usage.name} and {reliability.name}")
+
+
+def _fitted(catalogue: "Catalogue", files: Sequence[Path]) -> dict[str, Path]:
+    """Return the files of fitted routers, by the name that tables give them."""
+    from consilium.routing.router_file import ROUTER_FILE
+
+    beside = catalogue.root / ROUTER_FILE
+    chosen = files or ([beside] if beside.exists() else [])
+    return {FITTED if not number else f"{FITTED} {number + 1}": path for number, path in enumerate(chosen)}
+
+
+def _show(figures: "Mapping[str, Mapping[str, Any]]") -> None:
+    first = next(iter(figures.values()))
+    heard = "of_oracle" in first
+    table = Table("router", *first["kinds"], "ece", "ms", *(("of oracle", "regret") if heard else ()), box=None)
+    for name, found in figures.items():
+        shares = (f"{100 * share:.1f}" for share in found["kinds"].values())
+        worth = (f"{100 * found['of_oracle']:.1f}", f"{found['regret']:.3f}") if heard else ()
+        table.add_row(name, *shares, f"{found['ece']:.3f}", f"{found['ms']:.2f}", *worth)
+    out().print(table)

@@ -1,0 +1,154 @@
+"""What decisions are worth: whoever was seated answers the row, and is scored as the row's own member would be."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from consilium.evaluation.answers import Answers, OnDone
+from consilium.evaluation.arms import seated
+from consilium.evaluation.matrix import Task
+from consilium.members.catalogue import Catalogue
+from consilium.training.rows import Row
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Worth:
+    """What seating one member for each row of a task was worth."""
+
+    task: str
+    metric: str
+    rows: int
+    found: float
+    """Share of the rows for which the task's own member was seated."""
+    own: float
+    """What the own member earns on all rows, in its headline metric, a share from 0 to 1."""
+    routed: float
+    """What those who were seated earn on them."""
+    regret: float
+    """Nats a token by which the reference is likelier under the best speaker for the row than under the seated one."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Foreign:
+    """Regret at work that nobody was trained for, in nats a token as in `Worth`."""
+
+    rows: int
+    members: Mapping[str, float]
+    """Of seating always the same."""
+    routers: Mapping[str, float]
+    """Of seating as each router decided."""
+
+    @property
+    def single(self) -> str:
+        """Return the member that it would be best to seat always."""
+        return min(self.members, key=lambda name: self.members[name])
+
+
+async def worth(
+    answers: Answers,
+    tasks: Sequence[Task],
+    seats: Mapping[str, Sequence[str]],
+    catalogue: Catalogue,
+    on_done: OnDone = lambda _count: None,
+) -> list[Worth]:
+    """Let members answer, and say what each task's decisions were worth.
+
+    Args:
+        answers: asks, and remembers.
+        tasks: whose ``spoken`` rows were decided on.
+        seats: by task, the member that was seated for each row.
+        catalogue: the members that might have been.
+        on_done: told how many more rows were answered; `asked` says how many there are in all.
+    """
+    found = []
+    for task in tasks:
+        chosen, rows = seats[task.name], task.spoken
+        own, routed = [
+            task.work.score(await _said(answers, task, speakers, catalogue, on_done), rows)[task.work.headline]
+            for speakers in ([task.name] * len(rows), chosen)
+        ]
+        nats = await likelihoods(answers, rows, catalogue, on_done)
+        places = [list(catalogue.members).index(name) for name in chosen]
+        found.append(
+            Worth(
+                task=task.name,
+                metric=task.work.headline,
+                rows=len(rows),
+                found=sum(name == task.name for name in chosen) / len(rows),
+                own=own,
+                routed=routed,
+                regret=float(regrets(nats, places).mean()),
+            )
+        )
+    return found
+
+
+def asked(tasks: Sequence[Task], catalogue: Catalogue) -> int:
+    """Return how many rows `worth` asks for."""
+    return sum(len(task.spoken) for task in tasks) * (2 + len(catalogue.members))
+
+
+async def foreign(
+    answers: Answers,
+    rows: Sequence[Row],
+    seats: Mapping[str, Sequence[str]],
+    catalogue: Catalogue,
+    on_done: OnDone = lambda _count: None,
+) -> Foreign:
+    """Ask every member how likely it finds the references, and say what each router's decisions lost.
+
+    Args:
+        answers: asks, and remembers.
+        rows: of work that no member was trained for.
+        seats: by router, the member that was seated for each row.
+        catalogue: the members that might have been.
+        on_done: told how many more rows were answered, of one for each row and member.
+    """
+    nats, members = await likelihoods(answers, rows, catalogue, on_done), list(catalogue.members)
+    return Foreign(
+        rows=len(rows),
+        members={name: float(regrets(nats, [place] * len(rows)).mean()) for place, name in enumerate(members)},
+        routers={
+            router: float(regrets(nats, [members.index(name) for name in chosen]).mean())
+            for router, chosen in seats.items()
+        },
+    )
+
+
+async def likelihoods(
+    answers: Answers, rows: Sequence[Row], catalogue: Catalogue, on_done: OnDone = lambda _count: None
+) -> NDArray[np.float64]:
+    """Return how likely each member, seated, finds each row's first reply, in nats a token, [rows, members]."""
+    replies = [row.replies[0] for row in rows]
+    columns = []
+    for member in catalogue.members.values():
+        found = await answers.likelihoods(seated(member), rows, replies, on_done)
+        columns.append([each.log_probability / each.tokens for each in found])
+    return np.array(columns).T
+
+
+def regrets(nats: NDArray[np.float64], places: Sequence[int]) -> NDArray[np.float64]:
+    """Return by how much the best of each row is above the one at its place, [rows].
+
+    >>> regrets(np.array([[-1.0, -3.0], [-2.0, -0.5]]), [1, 1]).tolist()
+    [2.0, 0.0]
+    """
+    chosen = nats[np.arange(len(nats)), list(places)]
+    lost: NDArray[np.float64] = nats.max(1) - chosen
+    return lost
+
+
+async def _said(
+    answers: Answers, task: Task, speakers: Sequence[str], catalogue: Catalogue, on_done: OnDone
+) -> list[str]:
+    """Return what each row's speaker says to it, heard as the task's own member is."""
+    said = [""] * len(task.spoken)
+    for name in dict.fromkeys(speakers):
+        places = [place for place, speaker in enumerate(speakers) if speaker == name]
+        arm = seated(catalogue.get(name), sampling=task.member.persona.sampling)
+        statements = await answers.statements(arm, [task.spoken[place] for place in places], on_done)
+        for place, statement in zip(places, statements, strict=True):
+            said[place] = statement
+    return said

@@ -1,0 +1,70 @@
+"""Routers to be tried side by side: the baselines, fitted on the same rows as each other, and those that were made."""
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache, partial
+from pathlib import Path
+from random import Random
+from typing import TypeAlias
+
+from consilium.members.base import Base
+from consilium.members.catalogue import Catalogue
+from consilium.routing import baselines
+from consilium.routing.centroid import CentroidRouter
+from consilium.routing.classifier import Classifier, ClassifierRouter, Example
+from consilium.routing.hierarchical import HierarchicalRouter
+from consilium.routing.protocol import Router
+from consilium.routing.requests import Requests
+from consilium.routing.router_file import read_router
+from consilium.routing.sentence import SentenceEncoder
+
+SENTENCE_ROWS = 400
+"""Examples of each member that the sentence encoder's baselines are fitted on; each takes it milliseconds."""
+
+Contestants: TypeAlias = Mapping[str, Callable[[], Router]]
+"""By name, how to make a router; making one may take a minute."""
+
+
+def contestants(
+    catalogue: Catalogue, requests: Requests, base: Base, fitted: Mapping[str, Path], *, seed: int = 0
+) -> Contestants:
+    """Return how to make each router.
+
+    Args:
+        catalogue: the members that may sit.
+        requests: to fit the baselines on; the oracle is told the answers to those to try.
+        base: what the centroid and the fitted ones read with.
+        fitted: files of fitted routers, by the name that tables give them.
+        seed: of what is drawn.
+    """
+    right = {each.message: each.member for trial in requests.trials.values() for each in trial}
+    few = _few(requests.fit, seed)
+
+    encoder = cache(SentenceEncoder)
+    classifiers: dict[str, Callable[[], Classifier]] = {
+        "chance": lambda: baselines.chance(catalogue, seed),
+        "keywords": lambda: baselines.keywords(catalogue),
+        "naive Bayes": lambda: baselines.naive_bayes(requests.fit),
+        "tf-idf": lambda: baselines.tfidf(requests.fit),
+        "MiniLM centroid": lambda: baselines.sentence_centroid(few, encoder()),
+        "MiniLM kNN": lambda: baselines.sentence_neighbours(few, encoder()),
+        "MiniLM logistic": lambda: baselines.sentence_logistic(few, encoder()),
+        "oracle": lambda: baselines.oracle(right, catalogue),
+    }
+
+    def classifying(make: Callable[[], Classifier]) -> Router:
+        return ClassifierRouter(make(), catalogue)
+
+    def reading(file: Path) -> Router:
+        return HierarchicalRouter(read_router(file), base, catalogue)
+
+    made: dict[str, Callable[[], Router]] = {name: partial(classifying, make) for name, make in classifiers.items()}
+    made["centroid"] = lambda: CentroidRouter(base, catalogue)
+    return {**made, **{name: partial(reading, file) for name, file in fitted.items()}}
+
+
+def _few(fit: Sequence[Example], seed: int) -> list[Example]:
+    """Return at most `SENTENCE_ROWS` examples of each member."""
+    by_member: dict[str, list[Example]] = {}
+    for each in Random(seed).sample(fit, len(fit)):
+        by_member.setdefault(each.member, []).append(each)
+    return [each for part in by_member.values() for each in part[:SENTENCE_ROWS]]
