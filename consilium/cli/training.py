@@ -56,7 +56,7 @@ def train_member_command(
     How rows become requests and replies, and the recipe's few figures, are what its persona says of training.
     """
     from consilium.evaluation.results import write_training
-    from consilium.evaluation.tasks import Tasks
+    from consilium.evaluation.tasks import Tasks, learned
     from consilium.members.catalogue import Catalogue
     from consilium.training.data import training_of
     from consilium.training.installing import data_digest, install_adapter
@@ -69,7 +69,7 @@ def train_member_command(
         aside().print(f"{split.overlapping} held-out rows ask what another part asks too: they are left out")
     folder = work or TRAINING_FOLDER / name
     prompt = member.persona.system_prompt
-    taught, chosen_by = lessons(prompt, split.train), lessons(prompt, split.dev)
+    taught, chosen_by = lessons(prompt, learned(member, split)), lessons(prompt, split.dev)
     trained = _train(training_of(member), taught, chosen_by, settings, folder, seed, tracker)
     _check_gain(name, trained)
     adapter = install_adapter(trained.folder, catalogue.root, name)
@@ -98,19 +98,23 @@ def train_multitask_command(
 
     It joins no catalogue; `consilium eval members --multitask FOLDER` measures it beside them.
     """
-    from consilium.evaluation.tasks import Tasks
+    from consilium.evaluation.tasks import Tasks, learned
     from consilium.members.persona import MAX_RANK, Recipe
     from consilium.training.data import training_of
     from consilium.training.rows import lessons
 
     settings, catalogue, chosen = chosen_members(members, data, personas)
     tasks = Tasks(catalogue.members.values(), data)
-    splits = [(member.persona.system_prompt, tasks.split(member)) for member in chosen]
+    splits = [(member, tasks.split(member)) for member in chosen]
     total = rank or sum(training_of(member).rank for member in chosen)
     if total > MAX_RANK:
         raise BadSettings(f"rank={total}: an adapter has at most {MAX_RANK}. Name fewer members, or a smaller --rank.")
-    taught = [lesson for prompt, split in splits for lesson in lessons(prompt, split.train[:rows])]
-    chosen_by = [lesson for prompt, split in splits for lesson in lessons(prompt, split.dev)]
+    taught = [
+        lesson
+        for member, split in splits
+        for lesson in lessons(member.persona.system_prompt, learned(member, split)[:rows])
+    ]
+    chosen_by = [lesson for member, split in splits for lesson in lessons(member.persona.system_prompt, split.dev)]
     trained = _train(Recipe(rank=total, epochs=epochs), taught, chosen_by, settings, work, seed, tracker)
     _check_gain("multitask", trained)
     aside().print(f"{trained.folder}: rank {total}, {trained.rows:,} rows of {len(chosen)} members")

@@ -4,6 +4,7 @@ import random
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from consilium.errors import BadRows
 from consilium.evaluation.matrix import Task, choose_labels, choose_shots
 from consilium.evaluation.style import StyleClassifier, Voice
 from consilium.evaluation.work import work_of
@@ -65,6 +66,22 @@ class Tasks:
             self._classifier = StyleClassifier.fit(texts)
         learned = tuple(row.replies[0] for row in split.train)
         return Voice(classifier=self._classifier, author=member.name, learned=learned)
+
+
+def learned(member: Member, split: Split) -> tuple[Row, ...]:
+    """Return the rows that a member learns from: those whose reply reaches what its persona asks, at most its limit.
+
+    Raises:
+        BadRows: the member has no [training] table, or no row is left.
+        BadPersona: what it asks is of no metric of its work.
+    """
+    training, rows = training_of(member), split.train
+    if training.least:
+        work = work_of(member)
+        rows = tuple(row for row in rows if work.reaches(row.replies[0], row, training.least))
+        if not rows:
+            raise BadRows(f"no row of {member.name!r} reaches {training.least}. Ask less in [training.least].")
+    return rows[: training.limit]
 
 
 def sampled(rows: Sequence[Row], count: int, seed: int) -> list[Row]:

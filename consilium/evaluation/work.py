@@ -72,6 +72,12 @@ class Work:
         """Return this work with another headline (None: its own). Raises `BadPersona` where it has no such metric."""
         return self if headline is None else replace(self, headline=headline)
 
+    def reaches(self, statement: str, row: Row, least: Mapping[str, float]) -> bool:
+        """Return whether a statement reaches so much in each metric. Raises `BadPersona` where one is no metric."""
+        if unknown := least.keys() - self.metrics.keys():
+            raise BadPersona(f"{min(unknown)!r} is no metric of this work. Name one of {', '.join(self.metrics)}.")
+        return all(self.metrics[name].each(statement, row) >= share for name, share in least.items())
+
     def score(self, statements: Sequence[str], rows: Sequence[Row]) -> dict[str, float]:
         """Return each metric over the statements, one a row, as a share from 0 to 1.
 

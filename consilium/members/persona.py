@@ -125,6 +125,8 @@ class Training(Recipe):
     """What its held-out statements are scored with, see :mod:`consilium.evaluation.work`."""
     headline: Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,39}$")] | None = None
     """Which of its work's metrics tables and intervals show, where that is not the work's own choice."""
+    least: dict[str, Annotated[float, Field(ge=0, le=1)]] = {}
+    """Shares that a training row's own reply has to reach in metrics of its work, by name; other rows are left out."""
 
 
 class Persona(_Strict):

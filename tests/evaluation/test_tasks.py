@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from consilium.errors import BadRows
-from consilium.evaluation.tasks import SPOKEN_ROWS, Tasks, sampled
+from consilium.errors import BadPersona, BadRows
+from consilium.evaluation.tasks import SPOKEN_ROWS, Tasks, learned, sampled
 from consilium.members.catalogue import Catalogue
 from consilium.training.data import data_of
 from consilium.training.rows import Row
@@ -67,3 +67,30 @@ def test_a_sample_is_the_same_for_the_same_seed() -> None:
     rows = [Row(request=str(n), replies=("x",)) for n in range(50)]
     assert sampled(rows, 10, 1) == sampled(rows, 10, 1) != sampled(rows, 10, 2)
     assert sampled(rows, 50, 1) == rows
+
+
+def test_a_member_learns_what_reaches_its_own_measure_and_no_more_than_its_limit(tmp_path: Path) -> None:
+    root, folder = tmp_path / "personas", tmp_path / "data" / "crier"
+    root.mkdir()
+    folder.mkdir(parents=True)
+    said = ["The Mill is a pub.", "The Mill sells beer.", "A pub, The Mill."]
+    rows = [{"input": f"name[The Mill], eatType[pub] {n}", "targets": [said[n % 3]]} for n in range(12)]
+    for part in ("train", "dev", "test"):
+        entries = [{**row, "input": f"{part} {row['input']}"} for row in rows]
+        (folder / f"{part}.jsonl").write_text("\n".join(map(json.dumps, entries)))
+
+    def taught(**training: object) -> list[str]:
+        write_persona(root, "crier", "crew", training={**TRAINING, "metric": "coverage", **training}, with_adapter=True)
+        write_persona(root, "clerk", "desk")
+        write_catalogue(root, {"crew": ["crier"], "desk": ["clerk"]}, fallback="clerk")
+        crew = Catalogue.load(root)
+        split = Tasks(crew.members.values(), [folder.parent]).split(crew.get("crier"))
+        return [row.replies[0] for row in learned(crew.get("crier"), split)]
+
+    assert taught() == said * 4
+    assert taught(least={"slot_coverage": 1.0}) == [said[0], said[2]] * 4
+    assert taught(least={"slot_coverage": 1.0}, limit=3) == [said[0], said[2], said[0]]
+    with pytest.raises(BadPersona, match="'bleu' is no metric of this work"):
+        taught(least={"bleu": 0.5})
+    with pytest.raises(BadRows, match="no row of 'crier' reaches"):
+        taught(least={"slot_coverage": 0.5, "chrf": 1.0})
