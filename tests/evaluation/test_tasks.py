@@ -73,7 +73,7 @@ def test_a_member_learns_what_reaches_its_own_measure_and_no_more_than_its_limit
     root, folder = tmp_path / "personas", tmp_path / "data" / "crier"
     root.mkdir()
     folder.mkdir(parents=True)
-    said = ["The Mill is a pub.", "The Mill sells beer.", "A pub, The Mill."]
+    said = ["The Mill is a pub.", "Cheap beer.", "The Mill: a pub."]
     rows = [{"input": f"name[The Mill], eatType[pub] {n}", "targets": [said[n % 3]]} for n in range(12)]
     for part in ("train", "dev", "test"):
         entries = [{**row, "input": f"{part} {row['input']}"} for row in rows]
@@ -93,4 +93,4 @@ def test_a_member_learns_what_reaches_its_own_measure_and_no_more_than_its_limit
     with pytest.raises(BadPersona, match="'bleu' is no metric of this work"):
         taught(least={"bleu": 0.5})
     with pytest.raises(BadRows, match="no row of 'crier' reaches"):
-        taught(least={"slot_coverage": 0.5, "chrf": 1.0})
+        taught(least={"slot_coverage": 1.0}, rows={"max_target_chars": 14, "requests": ["{input}"]})
