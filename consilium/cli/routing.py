@@ -1,6 +1,8 @@
 """consilium train router: fit the hierarchical router on the members' rows."""
 
+import asyncio
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,8 +13,12 @@ from consilium.cli.evaluating import bar_of, base_of, command_line, opened
 from consilium.cli.options import Personas, examples
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from consilium.members.catalogue import Catalogue
     from consilium.routing.fitting import FitStep
+    from consilium.settings import Settings
 
 FOLDER = Path("storage") / "router"
 
@@ -34,6 +40,14 @@ def train_router(
     data: Data,
     more: More = None,
     rows: Rows = None,
+    heard: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="Let every member hear so many rows of each: how likely it finds the reference says who is right. "
+            "Takes minutes.",
+        ),
+    ] = None,
     seed: Seed = 0,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Where to write it.", show_default="beside the catalogue")
@@ -49,6 +63,7 @@ def train_router(
 
     settings, catalogue = opened(personas)
     requests = gather(catalogue, data, more, rows=rows, seed=seed)
+    likelihoods = _heard(settings, catalogue, data, heard, work) if heard else {}
     started = time.monotonic()
     with bar_of("fitting") as bar:
         task = bar.add_task("", total=1)
@@ -62,6 +77,8 @@ def train_router(
             requests.dev,
             groups_of(catalogue),
             base_of(settings, BUILT_IN),
+            unlabelled=requests.unlabelled,
+            heard=likelihoods,
             kept=work,
             seed=seed,
             on_step=told,
@@ -73,6 +90,30 @@ def train_router(
         f"{path}: router {digest[:12]}, {len(card.members)} members, {len(requests.fit):,} examples, "
         f"{path.stat().st_size / 1e6:.1f} MB, alone from a certainty of {card.certain:.3f} on"
     )
+
+
+def _heard(
+    settings: "Settings", catalogue: "Catalogue", data: Sequence[Path], count: int, work: Path
+) -> dict[str, list[float]]:
+    """Return, by request, how likely each member finds the reference, in nats a token; asked once, kept in ``work``."""
+    from consilium.engines.embedded.engine import EmbeddedEngine
+    from consilium.evaluation.answers import Answers
+    from consilium.evaluation.seating import likelihoods
+    from consilium.training.data import data_of, split_of
+
+    trained = [member for member in catalogue.members.values() if data_of(member, data) is not None]
+    rows = [row for member in trained for row in split_of(member, data).train[:count]]
+    work.mkdir(parents=True, exist_ok=True)
+
+    async def run() -> "NDArray[np.float64]":
+        with bar_of("hearing") as bar:
+            task = bar.add_task("rows", total=len(rows) * len(catalogue.members))
+            async with EmbeddedEngine(base_of(settings), catalogue) as engine:
+                answers = Answers(engine, work / "heard.jsonl")
+                return await likelihoods(answers, rows, catalogue, lambda count: bar.advance(task, count))
+
+    nats = asyncio.run(run()).tolist()
+    return {row.request: found for row, found in zip(rows, nats, strict=True)}
 
 
 def groups_of(catalogue: "Catalogue") -> dict[str, int]:

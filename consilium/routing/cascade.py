@@ -38,11 +38,27 @@ class FastStage:
             before: what was asked before that; empty for nothing.
             sat: the number of the member that answered then; -1 for none.
         """
-        readings = [self.reader.read(*each) for each in zip(messages, before, sat, strict=True)]
         with torch.inference_mode():
-            groups, members = self.coarse(self.reader.batch(readings))
-            found: Found = self.hybrid(self.fine.logits(messages), groups, members)
+            found: Found = self.hybrid(*self.logits(messages, before, sat))
         return found
+
+    def logits(
+        self, messages: Sequence[str], before: Sequence[str], sat: Sequence[int]
+    ) -> "tuple[Tensor, Tensor, Tensor]":
+        """Return logits of both paths: members by the fine one, groups and members by the coarse one.
+
+        Each [requests, choices]; arguments as of `decide`.
+        """
+        readings = [self.reader.read(*each) for each in zip(messages, before, sat, strict=True)]
+        with torch.no_grad():
+            groups, members = self.coarse(self.reader.batch(readings))
+        return self.fine.logits(messages), groups, members
+
+    def tensors(self) -> "dict[str, Tensor]":
+        """Return what a file keeps."""
+        parts = {"coarse": self.coarse, "hybrid": self.hybrid}
+        state = {f"{part}.{name}": value for part, net in parts.items() for name, value in net.state_dict().items()}
+        return {**self.reader.table.tensors(), **self.fine.tensors(), **state}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -32,6 +32,8 @@ class FitSettings:
     width: int = 128
     """Of the task encoder."""
     gate: str = "linear"
+    temperature: float = 0.1
+    """In nats a token: how much likelier a member must find the reference to be the righter one, see `soft_targets`."""
     epochs: int = 8
     batch: int = 64
     learning_rate: float = 4e-3

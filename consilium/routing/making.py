@@ -2,8 +2,8 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,14 +13,14 @@ import torch
 
 from consilium.errors import BadSettings
 from consilium.members.base import Base
-from consilium.routing.cascade import joined
+from consilium.routing.cascade import FastStage, joined
 from consilium.routing.classifier import Example
 from consilium.routing.deep import QUESTION, DeepPath, StateEncoder
 from consilium.routing.embedding import embedding_table
 from consilium.routing.fine import FinePath
 from consilium.routing.fitting import FitSettings, FitStep, calibrate, fit_coarse
-from consilium.routing.losses import cross_entropy
-from consilium.routing.network import CoarseNetwork
+from consilium.routing.hybrid import Hybrid
+from consilium.routing.losses import cross_entropy, soft_targets
 from consilium.routing.reading import Reader
 from consilium.routing.router_file import RouterCard
 from consilium.routing.table import TokenTable
@@ -34,12 +34,22 @@ _AT_ONCE = 256
 _READ_AT_ONCE = 2_048
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Labelled:
+    """Examples, and how far each member is the right one for each, [examples, members]; rows sum to 1."""
+
+    examples: Sequence[Example]
+    targets: "Tensor"
+
+
 def make_router(
     examples: Sequence[Example],
     dev: Sequence[Example],
     group_of: Mapping[str, int],
     encoder: Base,
     *,
+    unlabelled: Sequence[str] = (),
+    heard: Mapping[str, Sequence[float]] | None = None,
     settings: FitSettings | None = None,
     kept: Path | None = None,
     seed: int = 0,
@@ -47,33 +57,41 @@ def make_router(
 ) -> "tuple[RouterCard, dict[str, Tensor]]":
     """Return a router's card and tensors.
 
+    The deep stage is fitted first. What it thinks of messages that nobody has labelled is what the fast stage's coarse
+    path learns of them (distillation: Hinton et al., arXiv 1503.02531); the fine path takes no shares, and learns from
+    the examples alone.
+
     Args:
         examples: to learn from.
         dev: to weigh paths and stages on, none of them among the examples.
         group_of: the number of each member's group; only these members may be named by an example.
         encoder: the base to read with.
+        unlabelled: messages that might be anybody's.
+        heard: by an example's message, how likely each member finds the reference, in nats a token, members in the
+            order of ``group_of``; where it is given, it says who is right in place of the example's own member.
         settings: how the coarse path is fitted.
         kept: a folder where states of the encoder are kept, so that they are read once.
         seed: of everything that is drawn.
         on_step: told what is being done and where that stands.
 
     Raises:
-        BadSettings: an example for a member without a group, or no examples of two members.
+        BadSettings: an example for a member without a group, no examples of two members, or likelihoods of other
+            members.
         MissingExtra: scikit-learn is not installed.
     """
     settings = settings or FitSettings()
     members = tuple(group_of)
     if strangers := {each.member for each in (*examples, *dev)} - group_of.keys():
         raise BadSettings(f"an example names {min(strangers)!r}, which is in no group. Give the groups of all members.")
-    labels, dev_labels = (torch.tensor([members.index(each.member) for each in part]) for part in (examples, dev))
-    targets, dev_targets = torch.eye(len(members))[labels], torch.eye(len(members))[dev_labels]
+    labelled, weighing = (_labelled(part, members, heard or {}, settings.temperature) for part in (examples, dev))
     read = partial(_states, StateEncoder(encoder, settings.depth), encoder.name, kept, on_step)
 
     drawn = torch.randperm(len(examples), generator=torch.Generator().manual_seed(seed))[: settings.deep_examples]
-    deep = DeepPath.fit(read([examples[number] for number in drawn.tolist()]), targets[drawn])
-    fast, tensors = _fitted_fast(examples, dev, targets, dev_targets, group_of, encoder, settings, seed, on_step)
-    deep_logits = deep.logits(read(dev))
-    shares = weighed(fast, deep_logits, dev_targets)
+    deep = DeepPath.fit(read([examples[number] for number in drawn.tolist()]), labelled.targets[drawn])
+    guessed = _guessed(deep, [Example(message=message, member="") for message in unlabelled], read)
+    stage = fit_fast(labelled, weighing, group_of, encoder, settings, guessed=guessed, seed=seed, on_step=on_step)
+    fast, deep_logits = stage_shares(stage, dev, members), deep.logits(read(dev))
+    shares = weighed(fast, deep_logits, weighing.targets)
     card = RouterCard(
         members=members,
         group_of=tuple(group_of.values()),
@@ -81,41 +99,62 @@ def make_router(
         depth=settings.depth,
         width=settings.width,
         gate=settings.gate,
-        certain=certainty(fast, deep_logits, shares, dev_labels),
+        certain=certainty(fast, deep_logits, shares, weighing.targets.argmax(-1)),
         shares=shares,
-        made={"examples": len(examples), "dev": len(dev), "seed": seed, "settings": asdict(settings)},
+        made={
+            "examples": len(examples),
+            "unlabelled": len(unlabelled),
+            "heard": len(heard or ()),
+            "dev": len(dev),
+            "seed": seed,
+            "settings": asdict(settings),
+        },
     )
-    return card, {**tensors, **deep.tensors()}
+    return card, {**stage.tensors(), **deep.tensors()}
 
 
-def _fitted_fast(
-    examples: Sequence[Example],
-    dev: Sequence[Example],
-    targets: "Tensor",
-    dev_targets: "Tensor",
+def fit_fast(
+    labelled: Labelled,
+    dev: Labelled,
     group_of: Mapping[str, int],
     encoder: Base,
     settings: FitSettings,
-    seed: int,
-    on_step: Callable[[str, FitStep], None] | None,
-) -> "tuple[Tensor, dict[str, Tensor]]":
-    """Return what the fast stage thinks of the dev examples, [examples, members], and its tensors."""
+    *,
+    guessed: Labelled | None = None,
+    seed: int = 0,
+    on_step: Callable[[str, FitStep], None] | None = None,
+) -> FastStage:
+    """Return a fast stage: both paths fitted on ``labelled``, the coarse one on ``guessed`` too, and mixed on ``dev``.
+
+    Raises as `make_router`.
+    """
     from tokenizers import Tokenizer
 
     members, numbers = tuple(group_of), list(group_of.values())
-    fine = FinePath.fit([each.message for each in examples], targets.argmax(-1).tolist(), len(members), seed=seed)
+    messages, first = [each.message for each in labelled.examples], labelled.targets.argmax(-1).tolist()
+    fine = FinePath.fit(messages, first, len(members), seed=seed)
     table = TokenTable.reduced(embedding_table(encoder.path), settings.inputs)
     reader = Reader(Tokenizer.from_file(str(encoder.path / "tokenizer.json")), table)
-    readings = [reader.read(each.message, each.before, _number(each.sat, members)) for each in examples]
+    parts = [labelled, *([guessed] if guessed else [])]
+    readings = [reader.read(*turn) for part in parts for turn in zip(*turns(part.examples, members), strict=True)]
     told = (lambda step: on_step("coarse path", step)) if on_step else None
+    targets = torch.cat([part.targets for part in parts])
     coarse = fit_coarse(reader, readings, targets, numbers, settings, seed=seed, on_step=told)
-    logits = (fine.logits([each.message for each in dev]), *_coarse_logits(coarse, reader, dev, members))
-    hybrid = calibrate(numbers, *logits, dev_targets)
-    with torch.no_grad():
-        fast: Tensor = hybrid(*logits).members.mixed
-    state = {f"coarse.{name}": value for name, value in coarse.state_dict().items()}
-    state |= {f"hybrid.{name}": value for name, value in hybrid.state_dict().items()}
-    return fast, {**table.tensors(), **fine.tensors(), **state}
+    unmixed = FastStage(reader=reader, fine=fine, coarse=coarse, hybrid=Hybrid(numbers))
+    logits = [unmixed.logits(*turns(part, members)) for part in _in_parts(dev.examples)]
+    of_fine, of_groups, of_members = (torch.cat(parts) for parts in zip(*logits, strict=True))
+    return replace(unmixed, hybrid=calibrate(numbers, of_fine, of_groups, of_members, dev.targets))
+
+
+def stage_shares(stage: FastStage, examples: Sequence[Example], members: Sequence[str]) -> "Tensor":
+    """Return how likely a fast stage finds each member to be the right one, [examples, members]."""
+    return torch.cat([stage.decide(*turns(part, members)).members.mixed for part in _in_parts(examples)])
+
+
+def turns(examples: Sequence[Example], members: Sequence[str]) -> tuple[list[str], list[str], list[int]]:
+    """Return messages, the messages before them, and the number of who answered those (-1: nobody of ``members``)."""
+    sat = [members.index(each.sat) if each.sat in members else -1 for each in examples]
+    return [each.message for each in examples], [each.before for each in examples], sat
 
 
 def weighed(fast: "Tensor", deep: "Tensor", targets: "Tensor") -> tuple[float, float]:
@@ -151,22 +190,31 @@ def certainty(fast: "Tensor", deep: "Tensor", shares: tuple[float, float], label
     return float(sure[order][allowed[-1]]) if len(allowed) else 2.0
 
 
-def _number(name: str, members: Sequence[str]) -> int:
-    return members.index(name) if name in members else -1
+def _labelled(
+    examples: Sequence[Example], members: Sequence[str], heard: Mapping[str, Sequence[float]], temperature: float
+) -> Labelled:
+    """Return examples with their targets: the member that each names, or what those who heard the reference say."""
+    targets = torch.eye(len(members))[[members.index(each.member) for each in examples]]
+    places = [place for place, each in enumerate(examples) if each.message in heard]
+    if places:
+        nats = [heard[examples[place].message] for place in places]
+        if strangers := [found for found in nats if len(found) != len(members)]:
+            raise BadSettings(f"{len(strangers[0])} likelihoods for {len(members)} members: give one a member.")
+        targets[places] = soft_targets(torch.tensor(nats), temperature)
+    return Labelled(examples=examples, targets=targets)
 
 
-def _coarse_logits(
-    network: CoarseNetwork, reader: Reader, examples: Sequence[Example], members: Sequence[str]
-) -> "tuple[Tensor, Tensor]":
-    """Return logits of groups and of members, [examples, choices]."""
-    found = []
-    with torch.inference_mode():
-        for start in range(0, len(examples), _AT_ONCE):
-            part = examples[start : start + _AT_ONCE]
-            readings = [reader.read(each.message, each.before, _number(each.sat, members)) for each in part]
-            found.append(network(reader.batch(readings)))
-    groups, of_members = (torch.cat(logits).clone() for logits in zip(*found, strict=True))
-    return groups, of_members
+def _guessed(
+    deep: DeepPath, examples: Sequence[Example], read: "Callable[[Sequence[Example]], Tensor]"
+) -> Labelled | None:
+    """Return examples with what the deep stage thinks of them; None where there are none."""
+    return Labelled(examples=examples, targets=deep.logits(read(examples)).softmax(-1)) if examples else None
+
+
+def _in_parts(examples: Sequence[Example]) -> Iterator[Sequence[Example]]:
+    """Yield the examples, so many at a time that what is laid side by side stays small."""
+    for start in range(0, len(examples), _AT_ONCE):
+        yield examples[start : start + _AT_ONCE]
 
 
 def _states(

@@ -40,7 +40,7 @@ class Reader:
 
     def __init__(self, tokenizer: "Tokenizer", table: TokenTable) -> None:
         self._tokenizer = tokenizer
-        self._table = table
+        self.table = table
 
     def read(self, message: str, before: str = "", sat: int = -1) -> Reading:
         """Read one request."""
@@ -51,7 +51,7 @@ class Reader:
 
     def batch(self, readings: Sequence[Reading]) -> Batch:
         """Lay readings side by side."""
-        embeddings, lengths = self._table.embed([(*reading.before, *reading.ids) for reading in readings])
+        embeddings, lengths = self.table.embed([(*reading.before, *reading.ids) for reading in readings])
         places = torch.arange(embeddings.shape[1])
         return Batch(
             embeddings=embeddings,

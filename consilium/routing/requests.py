@@ -10,7 +10,7 @@ from consilium.members.catalogue import Catalogue, Member
 from consilium.routing.classifier import Example
 from consilium.routing.conversations import STAYS_HELD_OUT, in_conversation
 from consilium.routing.layouts import LAYOUTS, laid_out
-from consilium.routing.sources import held_out, sources
+from consilium.routing.sources import held_out, sources, unlabelled
 from consilium.training.data import data_of, split_of
 from consilium.training.rows import Row
 
@@ -26,6 +26,8 @@ class Requests:
 
     fit: tuple[Example, ...]
     dev: tuple[Example, ...]
+    unlabelled: tuple[str, ...]
+    """Messages from elsewhere that might be anybody's."""
     trials: dict[str, tuple[Example, ...]]
     """Examples by condition: ``raw``, ``phrased``, ``layout/…``, ``source/…``, and follow-ups that ``stay`` with who
     answered or ``call`` a member; none of them, nor their layouts, sources and phrasings, is among those to fit on."""
@@ -80,6 +82,7 @@ def gather(
     trials["call"] = in_conversation(raw, new_calls, stays=(), per_follow_up=TRIED, seed=seed)[len(raw) :]
     return Requests(
         fit=tuple(in_conversation(fit, calls, seed=seed)),
+        unlabelled=tuple(unlabelled(more)) if more else (),
         dev=tuple(in_conversation(dev, calls, per_follow_up=2, seed=seed)),
         trials={name: tuple(examples) for name, examples in trials.items() if examples},
     )

@@ -39,6 +39,18 @@ def sources(folder: Path, fallback: str) -> dict[str, list[Example]]:
     return found
 
 
+def unlabelled(folder: Path) -> list[str]:
+    """Return what people ask elsewhere, whoever it may be for: none of it is tried, here or at unseen work.
+
+    What users of a service say beyond what they want, instructions (``self_instruct``, ``mt_bench``: those without a
+    reference) and exam questions (``routellm_mmlu``), all under Apache-2.0 but for the dialogues.
+
+    Raises:
+        BadRows: a set is not there, or cannot be read.
+    """
+    return [text.strip() for text in _asked(folder) if text.strip()]
+
+
 def held_out(names: Iterable[str]) -> frozenset[str]:
     """Return the third of the names that nothing is fitted on, drawn once for all."""
     ordered = sorted(names)
@@ -59,3 +71,16 @@ def _examples(folder: Path, fallback: str) -> Iterator[tuple[str, Example]]:
             yield f"p3/{row['template']}", Example(message=row["prompt"].strip(), member=P3[row["template"]])
     for _, row in read_jsonl(folder / "truthfulqa" / "truthfulqa.jsonl"):
         yield "truthfulqa", Example(message=row["Question"], member=fallback)
+
+
+def _asked(folder: Path) -> Iterator[str]:
+    for _, dialogue in read_jsonl(folder / "sgd" / "dialogues.jsonl"):
+        for turn in dialogue["turns"]:
+            if turn["speaker"] == "USER" and "INFORM_INTENT" not in turn["acts"]:
+                yield turn["utterance"]
+    for _, task in read_jsonl(folder / "self_instruct" / "user_oriented_instructions.jsonl"):
+        yield f"{task['instruction']}\n\n{task['instances'][0]['input']}"
+    for _, question in read_jsonl(folder / "mt_bench" / "vicuna_question.jsonl"):
+        yield question["turns"][0]
+    for _, question in read_jsonl(folder / "routellm_mmlu" / "mmlu_router.jsonl"):
+        yield question["prompt"]

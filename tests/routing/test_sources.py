@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from consilium.errors import BadRows
-from consilium.routing.sources import P3, held_out, sources
+from consilium.routing.sources import P3, held_out, sources, unlabelled
 from tests.support.data import SHARED
 from tests.support.sources import write_sources
 
@@ -24,6 +24,14 @@ def test_each_set_says_who_should_sit(tmp_path: Path) -> None:
         f"p3/{template}": [("Is it?", P3[template])],
         "truthfulqa": [("Is rain wet?", "clerk")],
     }
+
+
+def test_what_might_be_anybodys_is_none_of_what_is_known_to_be_somebodys(tmp_path: Path) -> None:
+    write_sources(tmp_path)
+    found = unlabelled(tmp_path)
+    assert found == ["USER ['AFFIRM']", "Name it.", "What is a knot?", "Which is a boat?"]
+    known = {each.message for examples in sources(tmp_path, "clerk").values() for each in examples}
+    assert not known & set(found)
 
 
 def test_a_set_that_is_not_there_is_named(tmp_path: Path) -> None:

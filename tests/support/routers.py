@@ -21,12 +21,12 @@ def asked(member: str, number: int) -> str:
 
 EXAMPLES = [Example(message=asked(member, number), member=member) for member in GROUP_OF for number in range(40)]
 DEV = [Example(message=asked(member, number), member=member) for member in GROUP_OF for number in range(40, 60)]
+SETTINGS = FitSettings(inputs=16, depth=2, width=16, epochs=15, batch=16, learning_rate=1e-2)
 
 
 def small_router(base: Base, path: Path) -> RouterTensors:
     """Fit a router for the crew, write it to ``path``, and read it."""
-    settings = FitSettings(inputs=16, depth=2, width=16, epochs=15, batch=16, learning_rate=1e-2)
-    card, tensors = make_router(EXAMPLES, DEV, GROUP_OF, base, settings=settings)
+    card, tensors = make_router(EXAMPLES, DEV, GROUP_OF, base, settings=SETTINGS)
     digest = write_router(path, card, tensors)
     file = read_router(path)
     assert file.digest == digest

@@ -28,6 +28,10 @@ def write_sources(folder: Path) -> None:
     prompts = [{"template": template, "prompt": " Is it? "}, {"template": "other", "prompt": "x"}]
     write(folder / "p3_sample" / "p3_ood.jsonl", *prompts)
     write(folder / "truthfulqa" / "truthfulqa.jsonl", {"Question": "Is rain wet?"})
+    task = {"instruction": "Name it.", "instances": [{"input": "", "output": "A skiff."}]}
+    write(folder / "self_instruct" / "user_oriented_instructions.jsonl", task)
+    write(folder / "mt_bench" / "vicuna_question.jsonl", {"turns": ["What is a knot?"]})
+    write(folder / "routellm_mmlu" / "mmlu_router.jsonl", {"prompt": "Which is a boat?"})
 
 
 def write_unseen(folder: Path) -> None:

@@ -1,0 +1,55 @@
+"""Making a router: what examples do not say, likelihoods and the deep stage do."""
+
+import pytest
+
+from consilium.errors import BadSettings
+from consilium.members.base import Base
+from consilium.routing.cascade import Cascade
+from consilium.routing.making import make_router
+from consilium.routing.router_file import RouterTensors
+from tests.support.routers import DEV, EXAMPLES, GROUP_OF, SETTINGS, asked
+from tests.support.tiny import write_tiny_base
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory: pytest.TempPathFactory) -> Base:
+    return write_tiny_base(tmp_path_factory.mktemp("base"), num_hidden_layers=3)
+
+
+def cascade(base: Base, *, unlabelled: list[str] | None = None, heard: dict[str, list[float]] | None = None) -> Cascade:
+    card, tensors = make_router(
+        EXAMPLES, DEV, GROUP_OF, base, unlabelled=unlabelled or [], heard=heard, settings=SETTINGS
+    )
+    return Cascade(RouterTensors(card=card, tensors=tensors, digest=""), base)
+
+
+def first(cascade: Cascade, message: str) -> str:
+    scores = cascade.scores(message).scores
+    return max(scores, key=lambda name: scores[name])
+
+
+def test_who_finds_the_reference_likeliest_is_right_whoever_the_example_names(base: Base) -> None:
+    likely = {"clerk": [-0.1, -2.0, -2.0], "pilot": [-2.0, -2.0, -0.1], "mate": [-2.0, -0.1, -2.0]}
+    heard = {each.message: likely[each.member] for each in (*EXAMPLES, *DEV)}
+    swapped = cascade(base, heard=heard)
+    found = {name: [first(swapped, asked(name, number)) for number in range(60, 75)] for name in GROUP_OF}
+    assert found["clerk"].count("clerk") >= 13
+    assert found["pilot"].count("mate") >= 13
+    assert found["mate"].count("pilot") >= 13
+
+
+def test_likelihoods_of_other_members_are_refused(base: Base) -> None:
+    with pytest.raises(BadSettings, match="2 likelihoods for 3 members"):
+        make_router(EXAMPLES, DEV, GROUP_OF, base, heard={EXAMPLES[0].message: [-1.0, -2.0]}, settings=SETTINGS)
+
+
+@pytest.mark.parametrize("word", ["w145", "w150", "w160"])
+def test_the_coarse_path_learns_from_the_deep_stage_what_no_example_says(base: Base, word: str) -> None:
+    """The word stands in no example, and only beside the mate's where nobody has labelled it."""
+    unlabelled = [f"{word} {asked('mate', number)}" for number in range(40)]
+    mate = list(GROUP_OF).index("mate")
+    learned, plain = (
+        float(cascade(base, unlabelled=texts).fast.decide([word], [""], [-1]).members.coarse[0, mate])
+        for texts in (unlabelled, [])
+    )
+    assert learned > plain + 0.3
