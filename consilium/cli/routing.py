@@ -75,7 +75,7 @@ def train_router(
         card, tensors = make_router(
             requests.fit,
             requests.dev,
-            groups_of(catalogue),
+            catalogue.group_of,
             base_of(settings, BUILT_IN),
             unlabelled=requests.unlabelled,
             heard=likelihoods,
@@ -114,9 +114,3 @@ def _heard(
 
     nats = asyncio.run(run()).tolist()
     return {row.request: found for row, found in zip(rows, nats, strict=True)}
-
-
-def groups_of(catalogue: "Catalogue") -> dict[str, int]:
-    """Return the number of each member's group."""
-    groups = list(dict.fromkeys(member.persona.group for member in catalogue.members.values()))
-    return {name: groups.index(member.persona.group) for name, member in catalogue.members.items()}

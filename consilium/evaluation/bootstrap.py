@@ -52,13 +52,23 @@ def paired_interval(
     if resamples < 1:
         raise BadRows(f"resamples={resamples!r}: an interval needs at least one draw. Leave it at 1,000.")
     gains = np.subtract(work.per_row(statements_a, rows), work.per_row(statements_b, rows))
-    draws = np.random.default_rng(seed).integers(len(rows), size=(resamples, len(rows)))
     metric = work.metrics[work.headline]
     if not metric.resampled_whole:
-        return _interval(float(gains.mean()), gains[draws].mean(axis=1))
+        return mean_interval(gains, resamples=resamples, seed=seed)
+    draws = np.random.default_rng(seed).integers(len(rows), size=(resamples, len(rows)))
     sides = (statements_a, statements_b)
     found = _difference(metric, *sides, rows, range(len(rows)))
     return _interval(found, np.array([_difference(metric, *sides, rows, places) for places in draws.tolist()]))
+
+
+def mean_interval(gains: NDArray[np.float64], *, resamples: int = 2_000, seed: int = 0) -> Interval:
+    """Return the mean of gains, one a row, and its bounds where rows are drawn with replacement.
+
+    >>> mean_interval(np.array([0.5, 0.5, 0.5]))
+    Interval(difference=0.5, low=0.5, high=0.5)
+    """
+    draws = np.random.default_rng(seed).integers(len(gains), size=(resamples, len(gains)))
+    return _interval(float(gains.mean()), gains[draws].mean(axis=1))
 
 
 def _difference(

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from consilium.errors import BadRows
-from consilium.evaluation.bootstrap import CONFIDENCE, Interval
+from consilium.evaluation.bootstrap import Interval, mean_interval
 from consilium.evaluation.seating import Worth
 
 BINS = 10
@@ -82,7 +82,7 @@ class Tried:
     """What its decisions on the members' own work were worth, where members answered."""
 
 
-def gain(above: Routed, below: Routed, *, resamples: int = 2_000, seed: int = 0) -> Interval:
+def gain(above: Routed, below: Routed) -> Interval:
     """Return how much more often the first router is right than the second, on the same requests (paired bootstrap).
 
     Raises:
@@ -90,11 +90,7 @@ def gain(above: Routed, below: Routed, *, resamples: int = 2_000, seed: int = 0)
     """
     if not np.array_equal(above.right, below.right):
         raise BadRows("the two routers were tried with different requests. Try both with the same.")
-    gains = above.hits.astype(float) - below.hits
-    draws = np.random.default_rng(seed).integers(len(gains), size=(resamples, len(gains)))
-    means = gains[draws].mean(1)
-    low, high = np.quantile(means, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
-    return Interval(difference=float(gains.mean()), low=float(low), high=float(high))
+    return mean_interval(above.hits.astype(float) - below.hits)
 
 
 def pooled(parts: Sequence[Routed]) -> Routed:

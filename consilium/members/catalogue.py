@@ -87,6 +87,12 @@ class Catalogue:
             fallback=file.fallback,
         )
 
+    @property
+    def group_of(self) -> dict[str, int]:
+        """The number of each member's group, from 0 in the order of the file."""
+        numbers = {group: number for number, group in enumerate(self.groups)}
+        return {name: numbers[member.persona.group] for name, member in self.members.items()}
+
     def get(self, name: str) -> Member:
         """Return the member called ``name``.
 

@@ -83,13 +83,13 @@ def make_router(
     members = tuple(group_of)
     if strangers := {each.member for each in (*examples, *dev)} - group_of.keys():
         raise BadSettings(f"an example names {min(strangers)!r}, which is in no group. Give the groups of all members.")
-    labelled, weighing = (_labelled(part, members, heard or {}, settings.temperature) for part in (examples, dev))
+    known, weighing = (labelled(part, members, heard, settings.temperature) for part in (examples, dev))
     read = partial(_states, StateEncoder(encoder, settings.depth), encoder.name, kept, on_step)
 
     drawn = torch.randperm(len(examples), generator=torch.Generator().manual_seed(seed))[: settings.deep_examples]
-    deep = DeepPath.fit(read([examples[number] for number in drawn.tolist()]), labelled.targets[drawn])
+    deep = DeepPath.fit(read([examples[number] for number in drawn.tolist()]), known.targets[drawn])
     guessed = _guessed(deep, [Example(message=message, member="") for message in unlabelled], read)
-    stage = fit_fast(labelled, weighing, group_of, encoder, settings, guessed=guessed, seed=seed, on_step=on_step)
+    stage = fit_fast(known, weighing, group_of, encoder, settings, guessed=guessed, seed=seed, on_step=on_step)
     fast, deep_logits = stage_shares(stage, dev, members), deep.logits(read(dev))
     shares = weighed(fast, deep_logits, weighing.targets)
     card = RouterCard(
@@ -114,7 +114,7 @@ def make_router(
 
 
 def fit_fast(
-    labelled: Labelled,
+    known: Labelled,
     dev: Labelled,
     group_of: Mapping[str, int],
     encoder: Base,
@@ -124,18 +124,18 @@ def fit_fast(
     seed: int = 0,
     on_step: Callable[[str, FitStep], None] | None = None,
 ) -> FastStage:
-    """Return a fast stage: both paths fitted on ``labelled``, the coarse one on ``guessed`` too, and mixed on ``dev``.
+    """Return a fast stage: both paths fitted on ``known``, the coarse one on ``guessed`` too, and mixed on ``dev``.
 
     Raises as `make_router`.
     """
     from tokenizers import Tokenizer
 
     members, numbers = tuple(group_of), list(group_of.values())
-    messages, first = [each.message for each in labelled.examples], labelled.targets.argmax(-1).tolist()
+    messages, first = [each.message for each in known.examples], known.targets.argmax(-1).tolist()
     fine = FinePath.fit(messages, first, len(members), seed=seed)
     table = TokenTable.reduced(embedding_table(encoder.path), settings.inputs)
     reader = Reader(Tokenizer.from_file(str(encoder.path / "tokenizer.json")), table)
-    parts = [labelled, *([guessed] if guessed else [])]
+    parts = [known, *([guessed] if guessed else [])]
     readings = [reader.read(*turn) for part in parts for turn in zip(*turns(part.examples, members), strict=True)]
     told = (lambda step: on_step("coarse path", step)) if on_step else None
     targets = torch.cat([part.targets for part in parts])
@@ -144,6 +144,27 @@ def fit_fast(
     logits = [unmixed.logits(*turns(part, members)) for part in _in_parts(dev.examples)]
     of_fine, of_groups, of_members = (torch.cat(parts) for parts in zip(*logits, strict=True))
     return replace(unmixed, hybrid=calibrate(numbers, of_fine, of_groups, of_members, dev.targets))
+
+
+def labelled(
+    examples: Sequence[Example],
+    members: Sequence[str],
+    heard: Mapping[str, Sequence[float]] | None = None,
+    temperature: float = 1.0,
+) -> Labelled:
+    """Return examples with their targets: the member that each names, or what those who heard the reference say.
+
+    Raises:
+        BadSettings: likelihoods of more or fewer members.
+    """
+    targets = torch.eye(len(members))[[members.index(each.member) for each in examples]]
+    heard = heard or {}
+    if places := [place for place, each in enumerate(examples) if each.message in heard]:
+        nats = [heard[examples[place].message] for place in places]
+        if strangers := [found for found in nats if len(found) != len(members)]:
+            raise BadSettings(f"{len(strangers[0])} likelihoods for {len(members)} members: give one a member.")
+        targets[places] = soft_targets(torch.tensor(nats), temperature)
+    return Labelled(examples=examples, targets=targets)
 
 
 def stage_shares(stage: FastStage, examples: Sequence[Example], members: Sequence[str]) -> "Tensor":
@@ -188,20 +209,6 @@ def certainty(fast: "Tensor", deep: "Tensor", shares: tuple[float, float], label
     lost = ((both == labels).int() - (alone == labels).int())[order].cumsum(0)
     allowed = (lost <= WORSE * len(labels)).nonzero()
     return float(sure[order][allowed[-1]]) if len(allowed) else 2.0
-
-
-def _labelled(
-    examples: Sequence[Example], members: Sequence[str], heard: Mapping[str, Sequence[float]], temperature: float
-) -> Labelled:
-    """Return examples with their targets: the member that each names, or what those who heard the reference say."""
-    targets = torch.eye(len(members))[[members.index(each.member) for each in examples]]
-    places = [place for place, each in enumerate(examples) if each.message in heard]
-    if places:
-        nats = [heard[examples[place].message] for place in places]
-        if strangers := [found for found in nats if len(found) != len(members)]:
-            raise BadSettings(f"{len(strangers[0])} likelihoods for {len(members)} members: give one a member.")
-        targets[places] = soft_targets(torch.tensor(nats), temperature)
-    return Labelled(examples=examples, targets=targets)
 
 
 def _guessed(
