@@ -9,6 +9,7 @@ from consilium.errors import BadRows
 from consilium.members.catalogue import Catalogue, Member
 from consilium.routing.classifier import Example
 from consilium.routing.conversations import STAYS_HELD_OUT, in_conversation
+from consilium.routing.injections import INJECTIONS, INJECTIONS_HELD_OUT, injected
 from consilium.routing.layouts import LAYOUTS, laid_out
 from consilium.routing.sources import held_out, sources, unlabelled
 from consilium.training.data import data_of, split_of
@@ -16,6 +17,8 @@ from consilium.training.rows import Row
 
 LAID_OUT = 0.4
 """Share of the rows to learn from that are also shown in another layout."""
+INJECTED = 0.03
+"""Share of the examples that are also shown with an instruction to seat another member."""
 TRIED = 60
 """Rows of a layout or of a source that a router is tried with, of each member."""
 
@@ -29,8 +32,9 @@ class Requests:
     unlabelled: tuple[str, ...]
     """Messages from elsewhere that might be anybody's."""
     trials: dict[str, tuple[Example, ...]]
-    """Examples by condition: ``raw``, ``phrased``, ``layout/…``, ``source/…``, and follow-ups that ``stay`` with who
-    answered or ``call`` a member; none of them, nor their layouts, sources and phrasings, is among those to fit on."""
+    """Examples by condition: ``raw``, ``phrased``, ``layout/…``, ``source/…``, ``injected``, and follow-ups that
+    ``stay`` with who answered or ``call`` a member; none of them, nor their layouts, sources, phrasings and injections,
+    is among those to fit on."""
 
 
 def gather(
@@ -77,9 +81,13 @@ def gather(
             dev += drawn[border:]
     calls = {member.name: member.persona.follow_ups[::3] + member.persona.follow_ups[1::3] for member in members}
     new_calls = {member.name: member.persona.follow_ups[2::3] for member in members}
-    raw = trials.get("raw", [])
-    trials["stay"] = in_conversation(raw, {}, stays=STAYS_HELD_OUT, per_follow_up=TRIED, seed=seed)[len(raw) :]
-    trials["call"] = in_conversation(raw, new_calls, stays=(), per_follow_up=TRIED, seed=seed)[len(raw) :]
+    names = list(catalogue.members)
+    for part in (fit, dev):
+        part += [shown for _, shown in injected(part, names, INJECTIONS, round(INJECTED * len(part)), seed=seed)]
+    alone = trials.get("raw") or trials["phrased"]
+    trials["injected"] = [shown for _, shown in injected(alone, names, INJECTIONS_HELD_OUT, 5 * TRIED, seed=seed)]
+    trials["stay"] = in_conversation(alone, {}, stays=STAYS_HELD_OUT, per_follow_up=TRIED, seed=seed)[len(alone) :]
+    trials["call"] = in_conversation(alone, new_calls, stays=(), per_follow_up=TRIED, seed=seed)[len(alone) :]
     return Requests(
         fit=tuple(in_conversation(fit, calls, seed=seed)),
         unlabelled=tuple(unlabelled(more)) if more else (),

@@ -8,6 +8,7 @@ import pytest
 from consilium.members.catalogue import Catalogue
 from consilium.routing.classifier import Example
 from consilium.routing.conversations import STAYS, STAYS_HELD_OUT, in_conversation
+from consilium.routing.injections import INJECTIONS, INJECTIONS_HELD_OUT
 from consilium.routing.layouts import LAYOUTS
 from consilium.routing.requests import TRIED, Requests, gather
 from consilium.routing.sources import held_out, sources
@@ -52,7 +53,7 @@ def test_rows_are_shown_plain_phrased_and_laid_out(requests: Requests) -> None:
 
 def test_every_condition_is_tried_with_nothing_that_was_fitted_on(requests: Requests) -> None:
     layouts = {f"layout/{name}" for name in held_out(LAYOUTS)}
-    assert set(requests.trials) == {"raw", "phrased", "stay", "call", *layouts}
+    assert set(requests.trials) == {"raw", "phrased", "injected", "stay", "call", *layouts}
     assert all(each.message.startswith("Please: ") for each in requests.trials["phrased"])
     assert {len(requests.trials[name]) for name in layouts} == {2 * TRIED}
     known = {each.message for each in (*requests.fit, *requests.dev)}
@@ -81,6 +82,20 @@ def test_follow_ups_go_to_whoever_answered_or_is_called(requests: Requests) -> N
     calls = {(each.message, each.member) for each in requests.trials["call"]}
     assert calls == {(f"what does the {name} say?", name) for name in ("pilot", "mate")}
     assert not set(STAYS) & set(STAYS_HELD_OUT)
+
+
+def test_some_requests_hold_instructions_to_the_router_and_those_to_try_others(requests: Requests) -> None:
+    def holding(examples: tuple[Example, ...], injections: tuple[str, ...]) -> list[Example]:
+        called = {text.format(member=name) for text in injections for name in ("clerk", "pilot", "mate")}
+        return [each for each in examples if any(text in each.message for text in called)]
+
+    learned = holding(requests.fit, INJECTIONS)
+    assert len(learned) == round(0.03 * sum("boat" in each.message.lower() for each in requests.fit))
+    assert not holding(requests.fit, INJECTIONS_HELD_OUT)
+    tried = requests.trials["injected"]
+    assert len(holding(tried, INJECTIONS_HELD_OUT)) == len(tried) == 5 * TRIED
+    for each in (*learned, *tried):
+        assert f"{each.member} " in each.message.lower()  # its own request is still whole
 
 
 def test_some_requests_stand_in_a_conversation_with_another(requests: Requests) -> None:
