@@ -23,9 +23,14 @@ if TYPE_CHECKING:
     from consilium.evaluation.routed import Tried
     from consilium.evaluation.seating import Foreign
     from consilium.members.catalogue import Catalogue
+    from consilium.routing.cascade import Cascade
+    from consilium.routing.classifier import Example
+    from consilium.routing.requests import Requests
     from consilium.training.rows import Row
 
 FITTED, PROMPTED = "hierarchical", "prompted"
+SHOWN = 25
+"""Requests of each member on the map."""
 EVAL_EXAMPLES = examples(
     "eval router --data ../shared/data/house --more ../shared/data/router",
     "eval router --data ../shared/data/house --routers hierarchical,tf-idf --json",
@@ -69,13 +74,16 @@ def eval_router(
     from consilium.evaluation.answers import Answers
     from consilium.evaluation.router_page import figures
     from consilium.members.base import BUILT_IN
+    from consilium.routing.cascade import Cascade
     from consilium.routing.contestants import contestants
     from consilium.routing.prompted import PromptedRouter
     from consilium.routing.requests import gather
+    from consilium.routing.router_file import read_router
 
     settings, catalogue = opened(personas)
     requests = gather(catalogue, data, more, rows=rows, seed=seed)
-    made = contestants(catalogue, requests, base_of(settings, BUILT_IN), _fitted(catalogue, file or []), seed=seed)
+    base, files = base_of(settings, BUILT_IN), _fitted(catalogue, file or [])
+    made = contestants(catalogue, requests, base, files, seed=seed)
     chosen = [name.strip() for name in routers.split(",") if name.strip()] or list(made)
     if unknown := [name for name in chosen if name not in (*made, PROMPTED)]:
         raise BadSettings(f"no router is called {unknown[0]!r}. Choose of {', '.join((*made, PROMPTED))}.")
@@ -100,7 +108,10 @@ def eval_router(
     found = {name: figures(each) for name, each in tried.items()}
     _show(found)
     if page is not None:
-        _write_page(tried, unseen, page, catalogue.fallback)
+        pictures = _draw(tried, page)
+        if files:
+            pictures.append(_draw_map(Cascade(read_router(files[FITTED]), base), requests, page))
+        _write_page(tried, unseen, pictures, page, catalogue.fallback)
     if as_json:
         typer.echo(json.dumps({"routers": found, "unseen": {name: asdict(each) for name, each in unseen.items()}}))
 
@@ -121,22 +132,61 @@ def _work(
     return [tasks.read(member) for member in members], elsewhere
 
 
-def _write_page(tried: "Mapping[str, Tried]", unseen: "Mapping[str, Foreign]", page: Path, fallback: str) -> None:
-    """Write the page and its pictures."""
+def _draw(tried: "Mapping[str, Tried]", page: Path) -> list[tuple[str, str]]:
+    """Draw pictures beside the page, and return what each shows and its file name."""
     from consilium.evaluation.routed import pooled
-    from consilium.evaluation.router_page import router_page
     from consilium.evaluation.router_pictures import draw_reliability, draw_usage
+
+    usage, reliability = _beside(page, "usage"), _beside(page, "reliability")
+    draw_usage(tried[_first(tried)].conditions, usage)
+    draw_reliability({name: pooled(list(each.conditions.values())) for name, each in tried.items()}, reliability)
+    return [
+        ("Mean score of each member for each kind of request", usage.name),
+        ("How often each router is right, by how sure it is", reliability.name),
+    ]
+
+
+def _draw_map(cascade: "Cascade", requests: "Requests", page: Path) -> tuple[str, str]:
+    """Draw members and some of the requests that were tried in the router's space."""
+    from consilium.evaluation.router_pictures import draw_map
+
+    picture = _beside(page, "map")
+    alone = [each for kind in ("raw", "phrased") for each in requests.trials.get(kind, ())]
+    shown = [each for name in cascade.card.members for each in _some(alone, name)]
+    points, keys = cascade.points([each.message for each in shown])
+    known = [place for place, name in enumerate(cascade.card.members) if _some(alone, name)]
+    draw_map(points.numpy(), [each.member for each in shown], keys[known].numpy(), picture)
+    return "Requests, small, and members, large, in the router's space", picture.name
+
+
+def _some(examples: "Sequence[Example]", member: str) -> "Sequence[Example]":
+    own = [each for each in examples if each.member == member]
+    return own[:: max(1, len(own) // SHOWN)][:SHOWN]
+
+
+def _beside(page: Path, name: str) -> Path:
+    return page.with_name(f"{page.stem}-{name}.svg")
+
+
+def _first(tried: "Mapping[str, Tried]") -> str:
+    """Return the router that the others are compared with."""
+    return FITTED if FITTED in tried else next(iter(tried))
+
+
+def _write_page(
+    tried: "Mapping[str, Tried]",
+    unseen: "Mapping[str, Foreign]",
+    pictures: Sequence[tuple[str, str]],
+    page: Path,
+    fallback: str,
+) -> None:
+    from consilium.evaluation.router_page import router_page
     from consilium.members.files import write_whole
 
-    first = FITTED if FITTED in tried else next(iter(tried))
-    usage, reliability = (page.with_name(f"{page.stem}-{name}.svg") for name in ("usage", "reliability"))
-    draw_usage(tried[first].conditions, usage)
-    draw_reliability({name: pooled(list(each.conditions.values())) for name, each in tried.items()}, reliability)
-    pictures = [("Mean score of each member for each kind of request", usage.name)]
-    pictures += [("How often each router is right, by how sure it is", reliability.name)]
-    text = router_page(tried, unseen, first=first, fallback=fallback, command=command_line(), pictures=pictures)
+    command = command_line()
+    text = router_page(tried, unseen, first=_first(tried), fallback=fallback, command=command, pictures=pictures)
     write_whole(page, text.encode())
-    aside().print(f"wrote {page}, {usage.name} and {reliability.name}")
+    aside().print(f"wrote {page} and {', '.join(name for _, name in pictures)}")
 
 
 def _fitted(catalogue: "Catalogue", files: Sequence[Path]) -> dict[str, Path]:

@@ -116,11 +116,22 @@ class Cascade:
     def deep_logits(self, message: str, before: str = "", sat: str = "") -> "Tensor":
         """Return what the deep stage thinks alone, logits of members and newcomers, [1, members]."""
         with self._lock:
-            if self._states is None:
-                self._states = StateEncoder(self._encoder, self.card.depth)
-                for examples in self._newcomers.values():
-                    self._deep = self._deep.with_member(self._states.encode(examples))
-            return self._deep.logits(self._states.encode([message], [before], [sat]))
+            states = self._reading().encode([message], [before], [sat])
+            return self._deep.logits(states)
+
+    def points(self, messages: Sequence[str]) -> "tuple[Tensor, Tensor]":
+        """Return where messages and members lie in the deep stage's space, [messages and members, directions]."""
+        with self._lock:
+            states = self._reading().encode(messages)
+            return self._deep.points(states), self._deep.centres
+
+    def _reading(self) -> StateEncoder:
+        """Return what reads requests; the first time, newcomers' examples are read."""
+        if self._states is None:
+            self._states = StateEncoder(self._encoder, self.card.depth)
+            for examples in self._newcomers.values():
+                self._deep = self._deep.with_member(self._states.encode(examples))
+        return self._states
 
 
 def _stages(file: RouterTensors, encoder: Base) -> tuple[FastStage, DeepPath]:

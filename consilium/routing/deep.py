@@ -127,7 +127,14 @@ class DeepPath:
         A newcomer's is the likeliest fitted member's, plus how much closer its own centre lies than the closest of
         theirs.
         """
-        return self._logits((states - self.mean) @ self.directions)
+        return self._logits(self.points(states))
+
+    def points(self, states: "Tensor") -> "Tensor":
+        """Return where states, [requests, hidden], lie in the space that members are told apart in.
+
+        [requests, directions]; along each, one member's requests have variance 1.
+        """
+        return (states - self.mean) @ self.directions
 
     def _logits(self, points: "Tensor") -> "Tensor":
         fitted = points @ self.weights.T + self.bias
@@ -143,7 +150,7 @@ class DeepPath:
 
         Its margin is what lets it take no more than `LOST` of the others' reference requests from them.
         """
-        centre = ((states - self.mean) @ self.directions).mean(0, keepdim=True)
+        centre = self.points(states).mean(0, keepdim=True)
         unbiased = replace(
             self, centres=torch.cat([self.centres, centre]), margins=torch.cat([self.margins, torch.zeros(1)])
         )

@@ -51,7 +51,7 @@ def test_a_router_is_fitted_asked_and_tried(run: Run, personas: Path, tmp_path: 
     assert routers["oracle"]["kinds"]["raw"] == 1.0
     assert routers["chance"]["kinds"]["raw"] < 0.6
     assert "| hierarchical |" in (tmp_path / "routers.md").read_text(encoding="utf-8")
-    assert (tmp_path / "routers-usage.svg").exists()
+    assert all((tmp_path / f"routers-{name}.svg").exists() for name in ("usage", "reliability", "map"))
 
 
 def test_a_router_that_does_not_exist_is_named(run: Run, personas: Path) -> None:

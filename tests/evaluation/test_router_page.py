@@ -7,7 +7,7 @@ import pytest
 
 from consilium.evaluation.routed import Routed, Tried
 from consilium.evaluation.router_page import by_kind, figures, router_page
-from consilium.evaluation.router_pictures import draw_reliability, draw_usage
+from consilium.evaluation.router_pictures import draw_map, draw_reliability, draw_usage
 from consilium.evaluation.seating import Foreign, Worth
 
 CREW = ("pilot", "mate", "cook")
@@ -76,9 +76,11 @@ def test_a_router_that_nobody_was_heard_for_has_no_worth() -> None:
 @pytest.mark.parametrize("ending", ["svg", "png"])
 def test_pictures_are_drawn_and_the_same_each_time(ending: str, tmp_path: Path) -> None:
     for number in (1, 2):
+        points, of = np.random.default_rng(0).normal(size=(30, 8)).astype(np.float32), CREW * 10
+        draw_map(points, of, points[:3], tmp_path / f"map{number}.{ending}")
         draw_usage(CONDITIONS["learned"], tmp_path / f"usage{number}.{ending}")
         draw_reliability({"learned": CONDITIONS["learned"]["raw"]}, tmp_path / f"reliability{number}.{ending}")
     assert (tmp_path / f"usage1.{ending}").stat().st_size > 5_000
     if ending == "png":
-        for name in ("usage", "reliability"):
+        for name in ("usage", "reliability", "map"):
             assert (tmp_path / f"{name}1.png").read_bytes() == (tmp_path / f"{name}2.png").read_bytes()
