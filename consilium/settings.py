@@ -56,6 +56,8 @@ class Settings(BaseSettings):
     engine: Literal["embedded"] = "embedded"
     seats: Annotated[int, Field(ge=1, le=32)] = 3
     """At most this many members sit in a turn."""
+    exploration: Annotated[float, Field(ge=0, le=0.5)] = 0.0
+    """Share of the turns in which the last seat goes to a member drawn by chance, so that outcomes tell of it too."""
     deliberation: Method = "best"
     """How statements become a verdict."""
     deadline_s: Annotated[float, Field(gt=0)] = 120.0

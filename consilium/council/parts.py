@@ -12,6 +12,7 @@ from consilium.members.base import BUILT_IN, Base, Progress, open_base
 from consilium.members.catalogue import Catalogue
 from consilium.routing.pinned import PinnedRouter
 from consilium.routing.protocol import Router
+from consilium.routing.selection import Selection
 from consilium.settings import Settings
 
 
@@ -83,14 +84,16 @@ def _router(settings: Settings, catalogue: Catalogue, progress: Progress | None)
     from consilium.routing.router_file import ROUTER_FILE, read_router
 
     file = catalogue.root / ROUTER_FILE
+    selection = Selection(exploration=settings.exploration, seed=settings.seed)
     if not file.exists():
         from consilium.routing.centroid import CentroidRouter
 
-        return CentroidRouter(open_base(settings.base, cache=settings.cache_dir, progress=progress), catalogue)
+        base = open_base(settings.base, cache=settings.cache_dir, progress=progress)
+        return CentroidRouter(base, catalogue, selection)
     from consilium.routing.hierarchical import HierarchicalRouter
 
     encoder = open_base(BUILT_IN, cache=settings.cache_dir, progress=progress)
-    return HierarchicalRouter(read_router(file), encoder, catalogue)
+    return HierarchicalRouter(read_router(file), encoder, catalogue, selection)
 
 
 def _beside(database: str) -> Path | None:
