@@ -45,7 +45,15 @@ def test_paths_are_read_as_paths(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("seats", 0), ("seats", 33), ("seats", "many"), ("deadline_s", 0), ("engine", "steam"), ("berths", 1)],
+    [
+        ("seats", 0),
+        ("seats", 33),
+        ("seats", "many"),
+        ("exploration", 0.7),
+        ("deadline_s", 0),
+        ("engine", "steam"),
+        ("berths", 1),
+    ],
 )
 def test_a_bad_keyword_argument_is_named(name: str, value: object) -> None:
     with pytest.raises(BadSettings) as caught:

@@ -25,6 +25,8 @@ from consilium.routing.protocol import Decision, Request
 from tests.council.conftest import SAID, Open
 from tests.support.council import FirstSeats
 
+CREW = frozenset({"pilot", "mate", "clerk"})
+
 
 async def test_a_turn_carries_who_sat_what_they_said_and_the_verdict(council: Council) -> None:
     turn = await council.ask("How deep is it?")
@@ -273,3 +275,16 @@ async def test_the_ledger_outlives_a_council(open_council: Open, ledger: Ledger)
         turn = await council.ask("How deep is it?")
     async with ledger:
         assert (await ledger.load(turn.id)).turn.status == "concluded"
+
+
+@pytest.mark.model
+async def test_a_setting_lets_the_router_explore_and_say_how_likely_that_was(harbour: Path) -> None:
+    shared = {"engine": ScriptedEngine(SAID), "ledger": MemoryLedger(), "personas": harbour, "seats": 1}
+    async with Council.open(exploration=0.5, **shared) as bold, Council.open(**shared) as plain:  # type: ignore[arg-type]
+        asked = [f"How deep is it at buoy {number}?" for number in range(20)]
+        tried, sure = [[await council.route(message) for message in asked] for council in (bold, plain)]
+    first = [decision.seats[0].member for decision in sure]
+    assert {value for decision in sure for value in decision.propensities.values()} == {0.0, 1.0}
+    for name, decision in zip(first, tried, strict=True):
+        assert decision.propensities == {name: 0.5, **dict.fromkeys(CREW - {name}, 0.25)}
+    assert 4 < sum(decision.seats[0].member == name for name, decision in zip(first, tried, strict=True)) < 16
