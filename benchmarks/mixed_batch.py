@@ -22,8 +22,8 @@ from crew import crew
 
 from consilium.engines.embedded.model import Model
 from consilium.engines.embedded.row import Row
-from consilium.engines.embedded.tokens import Tokens
 from consilium.engines.protocol import Prompt
+from consilium.engines.tokens import Tokens
 from consilium.members.base import BUILT_IN, Base, open_base
 from consilium.members.catalogue import Member
 from consilium.members.persona import SamplingDefaults

@@ -18,6 +18,7 @@
     ├── EngineError (RuntimeError)        a member could not be heard
     │   ├── SeatDeadline (TimeoutError)   the seat's time ran out
     │   ├── EngineBusy                    more is in hand than the engine takes on
+    │   ├── AdapterMissing (LookupError)  a server that does not serve a member's adapter
     │   └── EngineLost (ConnectionError)  the engine stopped answering
     ├── LedgerError (RuntimeError)        the database
     │   ├── LedgerLocked (TimeoutError)   another process holds it
@@ -96,6 +97,10 @@ class SeatDeadline(EngineError, TimeoutError):
 
 class EngineBusy(EngineError):
     """An engine that has as much in hand as it takes on."""
+
+
+class AdapterMissing(EngineError, LookupError):
+    """A server that does not serve a member's adapter, and cannot be made to."""
 
 
 class EngineLost(EngineError, ConnectionError):

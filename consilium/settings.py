@@ -3,12 +3,14 @@
 Nothing else reads the environment. The data that comes with the package (personas, migrations) is found here too.
 """
 
+import re
 from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeAlias
+from urllib.parse import urlsplit
 
 import platformdirs
-from pydantic import Field, ValidationError
+from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import (
     BaseSettings,
     EnvSettingsSource,
@@ -53,7 +55,14 @@ class Settings(BaseSettings):
     """Where the base model is kept."""
     database: str = Field(default_factory=default_database)
     """SQLAlchemy URL of the ledger."""
-    engine: Literal["embedded"] = "embedded"
+    engine: Literal["embedded", "vllm"] = "embedded"
+    """Who speaks: a model in this process, or vLLM servers over HTTP."""
+    base_url: str = "http://127.0.0.1:8000/v1"
+    """Of the vLLM server; of several with the same catalogue, separated by commas."""
+    api_key: SecretStr | None = None
+    """That the vLLM servers ask for."""
+    server_personas: Path | None = None
+    """The folder of the personas as the vLLM servers see it, where that is not as it is seen here."""
     seats: Annotated[int, Field(ge=1, le=32)] = 3
     """At most this many members sit in a turn."""
     exploration: Annotated[float, Field(ge=0, le=0.5)] = 0.0
@@ -63,6 +72,20 @@ class Settings(BaseSettings):
     deadline_s: Annotated[float, Field(gt=0)] = 120.0
     """Seconds each seat has for its statement."""
     seed: int = 0
+
+    @field_validator("base_url")
+    @classmethod
+    def _are_urls(cls, value: str) -> str:
+        for url in value.split(","):
+            parts = urlsplit(url.strip())
+            if parts.scheme not in ("http", "https") or not parts.hostname or parts.username is not None:
+                raise ValueError("each is http://host:port/v1 or https://host/v1, with no name or password in it")
+        return value
+
+    @property
+    def base_urls(self) -> tuple[str, ...]:
+        """The URLs of the vLLM servers."""
+        return tuple(url.strip() for url in self.base_url.split(","))
 
     @classmethod
     def load(cls, **overrides: object) -> Self:
@@ -77,7 +100,7 @@ class Settings(BaseSettings):
         except ValidationError as error:
             fault = error.errors()[0]
             raise BadSettings(
-                f"setting {'.'.join(map(str, fault['loc']))}={fault['input']!r}: {fault['msg']}. "
+                f"setting {'.'.join(map(str, fault['loc']))}={_without_password(fault['input'])!r}: {fault['msg']}. "
                 "Correct it in the call, in CONSILIUM_* or in consilium.toml."
             ) from error
         except ValueError as error:  # TOML that does not parse
@@ -94,6 +117,10 @@ class Settings(BaseSettings):
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Order the sources: keyword arguments, environment, TOML file."""
         return init_settings, _Environment(settings_cls), TomlConfigSettingsSource(settings_cls)
+
+
+def _without_password(value: object) -> object:
+    return re.sub(r"//[^/@]*@", "//…@", value) if isinstance(value, str) else value
 
 
 class _Environment(EnvSettingsSource):

@@ -21,6 +21,7 @@ KIN: dict[str, tuple[type[Exception], ...]] = {
     "CacheUnwritable": (OSError,),
     "SeatDeadline": (RuntimeError, TimeoutError),
     "EngineBusy": (RuntimeError,),
+    "AdapterMissing": (RuntimeError, LookupError),
     "EngineLost": (RuntimeError, ConnectionError),
     "LedgerLocked": (RuntimeError, TimeoutError),
     "LedgerReadOnly": (RuntimeError, PermissionError),

@@ -53,6 +53,8 @@ def test_paths_are_read_as_paths(monkeypatch: pytest.MonkeyPatch) -> None:
         ("deadline_s", 0),
         ("engine", "steam"),
         ("berths", 1),
+        ("base_url", "localhost:8000/v1"),
+        ("base_url", "http://a/v1,ftp://b/v1"),
     ],
 )
 def test_a_bad_keyword_argument_is_named(name: str, value: object) -> None:
@@ -92,3 +94,15 @@ def test_settings_are_frozen() -> None:
 def test_the_data_of_a_checkout_lies_beside_the_package() -> None:
     assert (data_folder("personas") / "catalogue.toml").is_file()
     assert default_database().endswith("storage/consilium.db")
+
+
+def test_a_password_in_a_url_is_refused_and_not_repeated() -> None:
+    with pytest.raises(BadSettings, match=r"base_url='http://…@host/v1'") as caught:
+        Settings.load(base_url="http://me:canary-7@host/v1")
+    assert "canary-7" not in str(caught.value)
+
+
+def test_several_servers_are_told_apart_and_a_key_is_not_shown() -> None:
+    settings = Settings.load(base_url="http://a:8000/v1, https://b/v1", api_key="canary-7")
+    assert settings.base_urls == ("http://a:8000/v1", "https://b/v1")
+    assert "canary-7" not in f"{settings!r}{settings.model_dump_json()}"

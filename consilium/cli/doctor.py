@@ -30,7 +30,8 @@ EXTRAS = {
     "eval": "scikit-learn",
     "plots": "matplotlib",
     "postgres": "psycopg",
-    "vllm": "vllm",
+    "vllm": "openai",
+    "serve": "vllm",
     "ray": "ray",
 }
 """A package that each extra brings."""

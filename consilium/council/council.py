@@ -64,7 +64,7 @@ class Council:
         """Put a council together; nothing runs yet, but the base model is provisioned if it is not there.
 
         Args:
-            engine: ``"embedded"``, or an engine of your own.
+            engine: ``"embedded"``, ``"vllm"``, or an engine of your own.
             router: a router of your own; the default is the one fitted for the catalogue, where it lies beside it;
                 else the nearest centroid of the members' example requests.
             ledger: a ledger of your own; the default is the one at the ``database`` setting.

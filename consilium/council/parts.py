@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from consilium.engines.protocol import Engine
-from consilium.errors import BadSettings
+from consilium.errors import BadSettings, MissingExtra
 from consilium.ledger.entries import MemberEntry
 from consilium.ledger.protocol import Ledger
 from consilium.members.base import BUILT_IN, Base, Progress, open_base
@@ -55,7 +55,8 @@ def assemble(
     chosen = Settings.load(**settings, engine=engine if isinstance(engine, str) else None)
     catalogue = Catalogue.load(chosen.personas)
     if engine is None or isinstance(engine, str):
-        engine = _embedded(open_base(chosen.base, cache=chosen.cache_dir, progress=progress), catalogue)
+        base = open_base(chosen.base, cache=chosen.cache_dir, progress=progress)
+        engine = _vllm(base, catalogue, chosen) if chosen.engine == "vllm" else _embedded(base, catalogue)
     router = router or _router(chosen, catalogue, progress)
     checkpoints = None
     if ledger is None:
@@ -77,6 +78,15 @@ def _embedded(base: Base, catalogue: Catalogue) -> Engine:
     from consilium.engines.embedded.engine import EmbeddedEngine
 
     return EmbeddedEngine(base, catalogue)
+
+
+def _vllm(base: Base, catalogue: Catalogue, settings: Settings) -> Engine:
+    try:
+        from consilium.engines.vllm.engine import VllmEngine
+    except ImportError as error:
+        raise MissingExtra("speaking to a vLLM server needs its client: pip install 'consilium[vllm]'") from error
+    key = settings.api_key.get_secret_value() if settings.api_key else None
+    return VllmEngine(base, catalogue, settings.base_urls, key=key, seen_at=settings.server_personas)
 
 
 def _router(settings: Settings, catalogue: Catalogue, progress: Progress | None) -> Router:

@@ -9,8 +9,8 @@ import numpy as np
 import torch
 
 from consilium.engines.embedded.states import StateReader
-from consilium.engines.embedded.tokens import Tokens
 from consilium.engines.protocol import Message
+from consilium.engines.tokens import Tokens
 from consilium.errors import BadSettings, MissingExtra
 from consilium.members.base import Base
 from consilium.routing.reading import encodable

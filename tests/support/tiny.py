@@ -13,8 +13,8 @@ from safetensors.torch import save
 
 from consilium.engines.embedded.model import Model
 from consilium.engines.embedded.row import Piece, Row
-from consilium.engines.embedded.tokens import Tokens
 from consilium.engines.protocol import Prompt, Spoken
+from consilium.engines.tokens import Tokens
 from consilium.members.adapter import TARGET_MODULES, adapter_digest, read_adapter
 from consilium.members.base import Base, open_base
 from consilium.members.catalogue import Catalogue, Member

@@ -8,9 +8,9 @@ from typing import Self, TypeVar
 
 from consilium.engines.embedded.model import Model, Scored
 from consilium.engines.embedded.row import Piece, Row
-from consilium.engines.embedded.tokens import Tokens
 from consilium.engines.embedded.worker import Job, Worker
 from consilium.engines.protocol import Continuation, Delta, EngineInfo, Likelihood, Message, Prompt, Spoken
+from consilium.engines.tokens import Tokens
 from consilium.errors import BadMessage, EngineLost, SeatDeadline
 from consilium.members.base import Base
 from consilium.members.catalogue import Catalogue

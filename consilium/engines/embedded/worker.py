@@ -14,7 +14,7 @@ from typing import Any, Generic, TypeVar
 
 from consilium.engines.embedded.model import Model
 from consilium.engines.embedded.row import Row
-from consilium.engines.embedded.tokens import Tokens
+from consilium.engines.tokens import Tokens
 from consilium.errors import ConsiliumError, EngineBusy, EngineLost
 from consilium.members.base import Base
 from consilium.members.catalogue import Catalogue

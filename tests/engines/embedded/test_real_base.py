@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from consilium.engines.embedded.model import Scored
-from consilium.engines.embedded.tokens import Tokens
 from consilium.engines.protocol import Message
+from consilium.engines.tokens import Tokens
 from consilium.members.base import Base
 from consilium.members.catalogue import Catalogue, Member
 from consilium.settings import data_folder

@@ -10,8 +10,8 @@ import pytest
 
 from consilium.engines.embedded import worker as worker_module
 from consilium.engines.embedded.model import Model
-from consilium.engines.embedded.tokens import Tokens
 from consilium.engines.embedded.worker import Job, Worker
+from consilium.engines.tokens import Tokens
 from consilium.errors import BaseUnavailable, EngineBusy, EngineLost, UnknownMember
 from consilium.members.base import Base
 from consilium.members.catalogue import Member
