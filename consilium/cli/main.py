@@ -9,6 +9,7 @@ import consilium
 from consilium.cli.asking import ask, chat, route
 from consilium.cli.consoles import aside
 from consilium.cli.doctor import doctor
+from consilium.cli.engine import engine_app
 from consilium.cli.evaluating import eval_app
 from consilium.cli.ledger import ledger_app, outcome_app
 from consilium.cli.members import members_app
@@ -35,6 +36,7 @@ app.add_typer(train_app, name="train")
 app.add_typer(eval_app, name="eval")
 app.add_typer(outcome_app, name="outcome")
 app.add_typer(ledger_app, name="ledger")
+app.add_typer(engine_app, name="engine")
 app.command()(doctor)
 
 

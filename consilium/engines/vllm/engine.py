@@ -12,6 +12,7 @@ from typing import Any, Self, TypeVar
 from consilium.engines.protocol import Continuation, Delta, EngineInfo, Likelihood, Message, Prompt, Spoken
 from consilium.engines.tokens import Tokens
 from consilium.engines.vllm.adapters import ServedAdapters
+from consilium.engines.vllm.null_adapter import null_adapter
 from consilium.engines.vllm.replicas import Replica, choose
 from consilium.engines.vllm.server import Again, Piece, Server
 from consilium.errors import AdapterMissing, BadMessage, BadSettings, EngineLost, SeatDeadline
@@ -61,6 +62,7 @@ class VllmEngine:
         ]
         self._base = base
         self._catalogue = catalogue
+        self._nobody, _ = null_adapter(base)
         self._tokens = Tokens(base)
         self._chance = Random()
         self._closed: asyncio.Future[None] | None = None
@@ -131,7 +133,7 @@ class VllmEngine:
 
             async def ask(replica: Replica, member: Member) -> list[float]:
                 await replica.adapters.ensure(member)
-                return await replica.server.log_probabilities(_model(replica, member), [*prompt, *reply])
+                return await replica.server.log_probabilities(self._model(replica, member), [*prompt, *reply])
 
             async with gate:
                 found = await self._tried(member, ask)
@@ -146,7 +148,7 @@ class VllmEngine:
         usage, finish, first_ms = Piece(), None, None
         await self._within(clock, replica.adapters.ensure(member))
         async with AsyncExitStack() as stack:
-            speaking = replica.server.speaking(_model(replica, member), prompt)
+            speaking = replica.server.speaking(self._model(replica, member), prompt)
             pieces = await self._within(clock, stack.enter_async_context(speaking))
             while (piece := await self._within(clock, anext(pieces, None))) is not None:
                 finish = piece.finish or finish
@@ -231,6 +233,12 @@ class VllmEngine:
                 task.cancel()
                 await asyncio.wait({task})
 
+    def _model(self, replica: Replica, member: Member) -> str:
+        """Return the name under which a server answers as the member."""
+        if member.adapter or replica.served is None:
+            return member.content_name
+        return self._nobody if self._nobody in replica.served.adapters else replica.served.base
+
     def _check_fits(self, prompt: int, statement: int) -> None:
         limits = [each.served.context_tokens for each in self._replicas if each.served]
         context = min([self._base.context_tokens, *(limit for limit in limits if limit)])
@@ -261,8 +269,3 @@ class _Clock:
         return SeatDeadline(
             f"{self._member!r} did not finish within deadline_s={self._deadline_s!r}. Allow more time, or fewer tokens."
         )
-
-
-def _model(replica: Replica, member: Member) -> str:
-    """Return the name under which a server answers as the member."""
-    return member.content_name if member.adapter or replica.served is None else replica.served.base

