@@ -27,6 +27,7 @@ class FakeVllm:
     base: Base
     adapters: list[str] = field(default_factory=list)
     takes_adapters: bool = True
+    sees_folders: bool = True
     token_s: float = 0.002
     faults: list[Fault] = field(default_factory=list)
     """What happens to the next requests for statements, one each."""
@@ -81,6 +82,8 @@ class FakeVllm:
     def _change(self, path: str, name: str, writer: asyncio.StreamWriter) -> None:
         if not self.takes_adapters:
             _json(writer, {"detail": "Not Found"}, 404)
+        elif not self.sees_folders:
+            _json(writer, {"error": {"message": f"No adapter found for {name}"}}, 404)
         elif path.endswith("unload_lora_adapter"):
             self.adapters.remove(name)
             _text(writer, f"Success: LoRA adapter '{name}' removed successfully.")

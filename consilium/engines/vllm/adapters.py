@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections import OrderedDict
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -45,15 +45,17 @@ class ServedAdapters:
         self._root, self._seen_at = root, seen_at
         self._pinned = frozenset(pinned)
         self._capacity = capacity
-        self._known: OrderedDict[str, int] = OrderedDict()
-        """By content name, how many statements are in hand; least recently used first."""
+        self._known: dict[str, None] = {}
+        """Content names, least recently used first."""
+        self._in_hand: Counter[str] = Counter()
+        """By content name, statements that are being spoken."""
         self._fixed = False
         """Whether the server takes no adapters at run time: it knows them from its start, or finds them itself."""
         self._changing = asyncio.Lock()
 
     def reconcile(self, names: Iterable[str]) -> None:
         """Take what the server says that it serves for true: it may have been started anew."""
-        self._known = OrderedDict((name, self._known.get(name, 0)) for name in names)
+        self._known = dict.fromkeys(names)
 
     def forget(self, name: str) -> None:
         """Take note that the server does not know an adapter after all."""
@@ -74,7 +76,7 @@ class ServedAdapters:
             return
         name = member.content_name
         if name in self._known:
-            self._known.move_to_end(name)
+            self._known[name] = self._known.pop(name)
             self.counts.hits += 1
             return
         async with self._changing:
@@ -86,26 +88,24 @@ class ServedAdapters:
             if not await self._server.load(name, str(self._path(member.adapter))):
                 self._fixed = True
                 return
-            self._known[name] = self._known.get(name, 0)
+            self._known[name] = None
             self.counts.loads += 1
             self.counts.load_ms.append(1e3 * (time.perf_counter() - started))
 
     def take(self, name: str) -> None:
         """Count a statement in hand, so that its adapter stays."""
-        if name in self._known:
-            self._known[name] += 1
+        self._in_hand[name] += 1
 
     def give_back(self, name: str) -> None:
         """Count a statement as done."""
-        if self._known.get(name):
-            self._known[name] -= 1
+        self._in_hand[name] -= 1
 
     async def _make_room(self) -> None:
-        idle = [name for name, in_hand in self._known.items() if not in_hand and name not in self._pinned]
+        idle = [name for name in self._known if not self._in_hand[name] and name not in self._pinned]
         while len(self._known) >= self._capacity and idle:
             name = idle.pop(0)
             await self._server.unload(name)
-            self._known.pop(name, None)
+            self.forget(name)
             self.counts.unloads += 1
 
     def _path(self, adapter: Adapter) -> Path:

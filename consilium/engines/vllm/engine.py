@@ -11,7 +11,7 @@ from typing import Any, Self, TypeVar
 
 from consilium.engines.protocol import Continuation, Delta, EngineInfo, Likelihood, Message, Prompt, Spoken
 from consilium.engines.tokens import Tokens
-from consilium.engines.vllm.adapters import ServedAdapters
+from consilium.engines.vllm.adapters import CAPACITY, ServedAdapters
 from consilium.engines.vllm.null_adapter import null_adapter
 from consilium.engines.vllm.replicas import Replica, choose
 from consilium.engines.vllm.server import Again, Piece, Server
@@ -38,6 +38,8 @@ class VllmEngine:
         urls: of the servers, up to and with ``/v1``.
         key: that they ask for, if any.
         seen_at: the folder of the personas as the servers see it; None: as it is here.
+        capacity: adapters that each server is to know at one time; of more, those that were not needed for longest are
+            given back.
 
     Raises:
         BadSettings: no URL.
@@ -52,13 +54,15 @@ class VllmEngine:
         *,
         key: str | None = None,
         seen_at: Path | None = None,
+        capacity: int = CAPACITY,
     ) -> None:
         if not urls:
             raise BadSettings("base_url=(): the vllm engine needs a server. Give its URL, up to and with /v1.")
         root = catalogue.root.resolve()
         servers = [Server(url, key) for url in urls]
         self._replicas = [
-            Replica(server=each, adapters=ServedAdapters(each, root, seen_at or root)) for each in servers
+            Replica(server=each, adapters=ServedAdapters(each, root, seen_at or root, capacity=capacity))
+            for each in servers
         ]
         self._base = base
         self._catalogue = catalogue
@@ -184,10 +188,10 @@ class VllmEngine:
         name = member.content_name
         replica = choose(self._replicas, name)
         replica.in_hand += 1
+        replica.adapters.take(name)
         try:
             if replica.served is None:
                 await self._within(clock, self._greet(replica))
-            replica.adapters.take(name)
             yield replica
             replica.answered()
         except AdapterMissing as error:
