@@ -20,10 +20,13 @@ def real_base() -> Base:
     return open_base(BUILT_IN, cache=Settings.load().cache_dir)
 
 
-def fitting_weights(seed: int, *, spoil: float | None = None) -> bytes:
-    """Return weights that fit the built-in base and change what it says; ``spoil`` replaces the last value."""
+def fitting_weights(seed: int, *, spread: float = 0.08, spoil: float | None = None) -> bytes:
+    """Return weights that fit the built-in base and change what it says, wholly where they spread wide.
+
+    ``spoil`` replaces the last value.
+    """
     header, body = header_and_body(modules=FITTING)
-    values = np.frombuffer(body, "<f4") * 4 + np.random.default_rng(seed).normal(0, 0.08, len(body) // 4)
+    values = np.frombuffer(body, "<f4") * 4 + np.random.default_rng(seed).normal(0, spread, len(body) // 4)
     tensors = values.astype("<f4")
     if spoil is not None:
         tensors[-1] = spoil
@@ -45,6 +48,16 @@ def write_crew(root: Path, base: str) -> Catalogue:
     write_fitting_member(root, "mate", base, fitting_weights(2))
     write_persona(root, "clerk", "desk")
     write_catalogue(root, {"desk": ["clerk"], "crew": ["pilot", "mate"]}, fallback="clerk")
+    return Catalogue.load(root)
+
+
+def write_crowd(root: Path, base: str, count: int) -> Catalogue:
+    """Write and load a catalogue of so many members that babble, each in its own way, and the bare ``clerk``."""
+    names = [f"marker{number}" for number in range(count)]
+    for number, name in enumerate(names):
+        write_fitting_member(root, name, base, fitting_weights(number, spread=0.4))
+    write_persona(root, "clerk", "desk")
+    write_catalogue(root, {"desk": ["clerk"], "crew": names}, fallback="clerk")
     return Catalogue.load(root)
 
 

@@ -4,7 +4,10 @@ Needs the environment that ``make vllm-cpu`` makes; the server is started once f
 """
 
 import asyncio
+import shutil
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from random import Random
 
 import pytest
 
@@ -13,11 +16,12 @@ from consilium.engines.embedded.engine import EmbeddedEngine
 from consilium.engines.protocol import Continuation, Engine, Likelihood, Message, Prompt
 from consilium.engines.vllm import launch
 from consilium.engines.vllm.engine import VllmEngine
-from consilium.members.catalogue import Catalogue
+from consilium.engines.vllm.server import Server
+from consilium.members.catalogue import ADAPTER_FOLDER, Catalogue
 from consilium.members.persona import SamplingDefaults
 from consilium.settings import data_folder
 from consilium.testing.engine import EngineConformance, speak
-from tests.support.council import real_base
+from tests.support.council import real_base, write_crowd
 
 PYTHON = data_folder("storage").parent / ".venv-vllm" / "bin" / "python"
 URL = "http://127.0.0.1:8731/v1"
@@ -115,3 +119,59 @@ async def test_a_council_seats_the_same_and_hears_the_same(shipped: Catalogue) -
     first, second = turns
     assert [seat.content_name for seat in first.seats] == [seat.content_name for seat in second.seats]
     assert first.seats[0].statement.text == second.seats[0].statement.text
+
+
+class TestCrossTalk:
+    """Adapters drawn at random, each with words of its own; what each is to say was asked of the embedded engine."""
+
+    crowd = 24
+    requests = 2_000
+    messages = (Message(role="user", content="Say what you see from the harbour wall this morning."),)
+
+    @pytest.fixture
+    def markers(self, tmp_path: Path) -> Catalogue:
+        return write_crowd(tmp_path / "crowd", real_base().name, self.crowd)
+
+    @pytest.fixture
+    async def expected(self, markers: Catalogue) -> dict[str, str]:
+        async with EmbeddedEngine(real_base(), markers) as engine:
+            spoken = await asyncio.gather(*(speak(engine, self.prompt(name)) for name in markers.members))
+        return {name: each.text for name, each in zip(markers.members, spoken, strict=True)}
+
+    def prompt(self, name: str) -> Prompt:
+        return Prompt(member=name, messages=self.messages, sampling=SamplingDefaults(max_tokens=2, temperature=0.0))
+
+    @pytest.mark.slow
+    async def test_no_member_answers_as_another_while_adapters_come_and_go(
+        self, markers: Catalogue, expected: dict[str, str]
+    ) -> None:
+        assert len(set(expected.values())) >= 0.8 * self.crowd
+        order = Random(0).choices(list(markers.members), k=self.requests)
+        gate = asyncio.Semaphore(16)
+        async with VllmEngine(real_base(), markers, [URL], capacity=8) as engine:
+
+            async def wrong(name: str) -> bool:
+                async with gate:
+                    return (await speak(engine, self.prompt(name))).text != expected[name]
+
+            mistakes = await asyncio.gather(*map(wrong, order))
+            (replica,) = engine.replicas
+        assert sum(mistakes) == 0
+        assert replica.adapters.counts.unloads > self.requests / 10
+
+    async def test_a_name_that_is_used_again_for_other_weights_answers_as_before(
+        self, markers: Catalogue, expected: dict[str, str], tmp_path: Path
+    ) -> None:
+        """The control: what content names keep from happening does happen without them."""
+        names = list(expected)
+        other = next(name for name in names if expected[name] != expected[names[0]])
+        folder, server = tmp_path / "reused", Server(URL)
+        said = []
+        for name in (names[0], other):
+            shutil.copytree(markers.root / name / ADAPTER_FOLDER, folder, dirs_exist_ok=True)
+            await server.load("reused", str(folder))
+            async with server.speaking("reused", self.prompt(name)) as pieces:
+                said.append("".join([piece.text async for piece in pieces]))
+        await server.unload("reused")
+        await server.close()
+        assert said == [expected[names[0]]] * 2
