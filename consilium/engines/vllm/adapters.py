@@ -101,12 +101,14 @@ class ServedAdapters:
         self._in_hand[name] -= 1
 
     async def _make_room(self) -> None:
-        idle = [name for name in self._known if not self._in_hand[name] and name not in self._pinned]
-        while len(self._known) >= self._capacity and idle:
-            name = idle.pop(0)
+        while len(self._known) >= self._capacity and (name := self._idle()):
+            self.forget(name)  # first, so that whoever needs it meanwhile has it loaded again
             await self._server.unload(name)
-            self.forget(name)
             self.counts.unloads += 1
+
+    def _idle(self) -> str | None:
+        """Return the adapter that was not needed for longest, of those that may be given back."""
+        return next((name for name in self._known if not self._in_hand[name] and name not in self._pinned), None)
 
     def _path(self, adapter: Adapter) -> Path:
         return self._seen_at / adapter.folder.relative_to(self._root)

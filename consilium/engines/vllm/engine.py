@@ -59,14 +59,17 @@ class VllmEngine:
         if not urls:
             raise BadSettings("base_url=(): the vllm engine needs a server. Give its URL, up to and with /v1.")
         root = catalogue.root.resolve()
+        nobody, _ = null_adapter(base)
         servers = [Server(url, key) for url in urls]
         self._replicas = [
-            Replica(server=each, adapters=ServedAdapters(each, root, seen_at or root, capacity=capacity))
+            Replica(
+                server=each, adapters=ServedAdapters(each, root, seen_at or root, pinned=[nobody], capacity=capacity)
+            )
             for each in servers
         ]
         self._base = base
         self._catalogue = catalogue
-        self._nobody, _ = null_adapter(base)
+        self._nobody = nobody
         self._tokens = Tokens(base)
         self._chance = Random()
         self._closed: asyncio.Future[None] | None = None

