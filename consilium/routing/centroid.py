@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 TEMPERATURE = 0.1
 """Divides the cosines before the softmax. This and the next were chosen on the rows of docs/results/routing.md."""
-MIN_COSINE = 0.13
+MIN_COSINE = 0.16
 """Where no centroid is closer than this, nobody fits and the bare base sits."""
 
 
