@@ -22,30 +22,17 @@ from consilium.routing.centroid import CentroidRouter
 from consilium.routing.embedding import TokenEmbedding
 from consilium.routing.protocol import Request
 from consilium.settings import Settings
-from consilium.training.rows import read_jsonl, read_split
-
-SOURCES = {
-    "dispatcher": "house/dispatcher",
-    "empath": "house/empath",
-    "logician": "house/logician",
-    "proofreader": "house/proofreader",
-    "translator": "house/translator",
-    "operator": "house/operator",
-    "analyst": "house/analyst",
-    "philosopher": "personas/plato_socrates.jsonl",
-    "cynic": "personas/bierce.jsonl",
-}
+from consilium.training.data import data_of, split_of
+from consilium.training.rows import read_jsonl
 
 
 def requests(data: Path, catalogue: Catalogue, sample: int) -> dict[str, list[str]]:
     """Return held-out requests by the member that they are meant for."""
-    found = {}
-    for name, place in SOURCES.items():
-        training = catalogue.get(name).persona.training
-        assert training is not None
-        found[name] = [row.request for row in read_split(data / place, training.rows).test[:sample]]
+    folders = [data / "house", data / "personas"]
+    members = [member for member in catalogue.members.values() if data_of(member, folders) is not None]
+    found = {member.name: [row.request for row in split_of(member, folders).test[:sample]] for member in members}
     seeds = read_jsonl(data / "router/self_instruct/seed_tasks.jsonl")
-    found["base"] = [entry["instruction"] for _, entry in seeds][:sample]
+    found[catalogue.fallback] = [entry["instruction"] for _, entry in seeds][:sample]
     return found
 
 

@@ -93,6 +93,11 @@ class Settings(BaseSettings):
         """The URLs of the vLLM servers."""
         return tuple(url.strip() for url in self.base_url.split(","))
 
+    @property
+    def key(self) -> str | None:
+        """The key that the vLLM servers ask for, in the clear."""
+        return self.api_key.get_secret_value() if self.api_key else None
+
     @classmethod
     def load(cls, **overrides: object) -> Self:
         """Build the settings; overrides that are None are as good as absent.

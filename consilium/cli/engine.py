@@ -52,7 +52,7 @@ def args_command(
     personas: Personas = None,
 ) -> None:
     """Print the command that `up` runs, for a server that you start yourself."""
-    settings, _, how = _planned(base_url, python, slots, cpu, work, personas)
+    settings, how = _planned(base_url, python, slots, cpu, work, personas)
     if settings.api_key:
         aside().print("the key is left out: set VLLM_API_KEY to it")
     typer.echo(str(how))
@@ -70,14 +70,13 @@ def up_command(
     """Start the server, and wait until it answers."""
     from consilium.engines.vllm import launch
 
-    settings, _, how = _planned(base_url, python, slots, cpu, work, personas)
+    settings, how = _planned(base_url, python, slots, cpu, work, personas)
     note = _note(work, how.url)
     if launch.Started.read(note) is not None:
         raise BadSettings(f"{how.url} was started from here already. End it first: consilium engine down.")
     if launch.healthy(how.url):
         raise BadSettings(f"something else answers at {how.url}. Use it, or choose another port: --base-url.")
-    key = settings.api_key.get_secret_value() if settings.api_key else None
-    started = launch.start(how, note.with_suffix(".log"), key)
+    started = launch.start(how, note.with_suffix(".log"), settings.key)
     started.write(note)
     try:
         with Progress(SpinnerColumn(), TextColumn("starting vLLM"), TimeElapsedColumn(), console=aside()) as bar:
@@ -122,7 +121,7 @@ def down_command(base_url: Url = None, work: Work = FOLDER) -> None:
 
 def _planned(
     base_url: str | None, python: Path | None, slots: int | None, cpu: bool | None, work: Path, personas: Path | None
-) -> "tuple[Settings, Catalogue, Plan]":
+) -> "tuple[Settings, Plan]":
     import torch
 
     from consilium.engines.vllm.launch import plan
@@ -130,17 +129,16 @@ def _planned(
     from consilium.settings import Settings
 
     settings = Settings.load(**given(base_url=base_url, personas=personas))
-    catalogue = Catalogue.load(settings.personas)
     how = plan(
         str(python or _python()),
         base_of(settings),
-        catalogue,
+        Catalogue.load(settings.personas),
         settings.base_urls[0],
         seats=slots or settings.seats,
         on_cpu=not torch.cuda.is_available() if cpu is None else cpu,
         work=work,
     )
-    return settings, catalogue, how
+    return settings, how
 
 
 def _python() -> Path:
@@ -168,7 +166,7 @@ async def _status(url: str, settings: "Settings", catalogue: "Catalogue") -> dic
 
     nobody, _ = null_adapter(base_of(settings))
     wanted = {member.content_name for member in catalogue.members.values() if member.adapter}
-    server = Server(url, settings.api_key.get_secret_value() if settings.api_key else None)
+    server = Server(url, settings.key)
     try:
         served = await server.served()
         one = Prompt(

@@ -3,7 +3,6 @@
 import asyncio
 import json
 from collections.abc import Mapping, Sequence
-from contextlib import AsyncExitStack
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -25,12 +24,27 @@ if TYPE_CHECKING:
     from consilium.members.catalogue import Catalogue
     from consilium.routing.cascade import Cascade
     from consilium.routing.classifier import Example
+    from consilium.routing.contestants import Contestants
     from consilium.routing.requests import Requests
+    from consilium.settings import Settings
     from consilium.training.rows import Row
 
 FITTED, PROMPTED = "hierarchical", "prompted"
 SHOWN = 25
 """Requests of each member on the map."""
+Routers = Annotated[str, typer.Option(help="Names, separated by commas; else all but 'prompted', which takes minutes.")]
+Files = Annotated[
+    list[Path] | None,
+    typer.Option(help="A fitted router; may be repeated.", show_default="that beside the catalogue"),
+]
+Heard = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        help="Let whoever is seated answer so many rows of each member, and of work that nobody was trained for: what "
+        "decisions are worth. Takes minutes.",
+    ),
+]
 EVAL_EXAMPLES = examples(
     "eval router --data ../shared/data/house --more ../shared/data/router",
     "eval router --data ../shared/data/house --routers hierarchical,tf-idf --json",
@@ -43,21 +57,9 @@ def eval_router(
     data: Data,
     more: More = None,
     rows: Rows = 500,
-    routers: Annotated[
-        str, typer.Option(help="Names, separated by commas; else all but 'prompted', which takes minutes.")
-    ] = "",
-    file: Annotated[
-        list[Path] | None,
-        typer.Option(help="A fitted router; may be repeated.", show_default="that beside the catalogue"),
-    ] = None,
-    heard: Annotated[
-        int | None,
-        typer.Option(
-            min=1,
-            help="Let whoever is seated answer so many rows of each member, and of work that nobody was trained for: "
-            "what decisions are worth. Takes minutes.",
-        ),
-    ] = None,
+    routers: Routers = "",
+    file: Files = None,
+    heard: Heard = None,
     work: Annotated[Path, typer.Option(help="Folder where answers are kept.")] = Path("storage/evaluation"),
     seed: Seed = 0,
     page: Annotated[
@@ -70,13 +72,10 @@ def eval_router(
 
     The baselines are fitted first, on the same rows as each other.
     """
-    from consilium.engines.embedded.engine import EmbeddedEngine
-    from consilium.evaluation.answers import Answers
     from consilium.evaluation.router_page import figures
     from consilium.members.base import BUILT_IN
     from consilium.routing.cascade import Cascade
     from consilium.routing.contestants import contestants
-    from consilium.routing.prompted import PromptedRouter
     from consilium.routing.requests import gather
     from consilium.routing.router_file import read_router
 
@@ -84,27 +83,20 @@ def eval_router(
     requests = gather(catalogue, data, more, rows=rows, seed=seed)
     base, files = base_of(settings, BUILT_IN), _fitted(catalogue, file or [])
     made = contestants(catalogue, requests, base, files, seed=seed)
-    chosen = [name.strip() for name in routers.split(",") if name.strip()] or list(made)
-    if unknown := [name for name in chosen if name not in (*made, PROMPTED)]:
-        raise BadSettings(f"no router is called {unknown[0]!r}. Choose of {', '.join((*made, PROMPTED))}.")
-    tasks, elsewhere = _work(catalogue, data, more, heard, seed)
-
-    async def run() -> "tuple[dict[str, Tried], dict[str, Foreign]]":
-        async with AsyncExitStack() as stack:
-            makers = {name: made[name] for name in chosen if name != PROMPTED}
-            if tasks or PROMPTED in chosen:
-                engine = await stack.enter_async_context(EmbeddedEngine(base_of(settings), catalogue))
-            if PROMPTED in chosen:
-                makers[PROMPTED] = lambda: PromptedRouter(engine, catalogue)
-            asked = {task.name: task.spoken for task in tasks} | elsewhere
-            tried, seats = await try_all(makers, requests.trials, asked, catalogue)
-            if not tasks:
-                return tried, {}
-            work.mkdir(parents=True, exist_ok=True)
-            answers = Answers(engine, work / "answers.jsonl", seed=seed)
-            return await hear(answers, tried, seats, tasks, elsewhere, catalogue)
-
-    tried, unseen = asyncio.run(run())
+    chosen = _chosen(routers, [*made, PROMPTED]) or list(made)
+    work.mkdir(parents=True, exist_ok=True)
+    tried, unseen = asyncio.run(
+        _try(
+            {name: made[name] for name in chosen if name != PROMPTED},
+            requests,
+            _work(catalogue, data, more, heard, seed),
+            prompted=PROMPTED in chosen,
+            settings=settings,
+            catalogue=catalogue,
+            answers=work / "answers.jsonl",
+            seed=seed,
+        )
+    )
     found = {name: figures(each) for name, each in tried.items()}
     _show(found)
     if page is not None:
@@ -114,6 +106,41 @@ def eval_router(
         _write_page(tried, unseen, pictures, page, catalogue.fallback)
     if as_json:
         typer.echo(json.dumps({"routers": found, "unseen": {name: asdict(each) for name, each in unseen.items()}}))
+
+
+def _chosen(names: str, known: Sequence[str]) -> list[str]:
+    """Return the names of routers; raises `BadSettings` for one that is not known."""
+    chosen = [name.strip() for name in names.split(",") if name.strip()]
+    if unknown := [name for name in chosen if name not in known]:
+        raise BadSettings(f"no router is called {unknown[0]!r}. Choose of {', '.join(known)}.")
+    return chosen
+
+
+async def _try(
+    makers: "Contestants",
+    requests: "Requests",
+    work: "tuple[list[Task], dict[str, list[Row]]]",
+    *,
+    prompted: bool,
+    settings: "Settings",
+    catalogue: "Catalogue",
+    answers: Path,
+    seed: int,
+) -> "tuple[dict[str, Tried], dict[str, Foreign]]":
+    """Let routers decide, the bare base among them if it is wanted, and members answer if there is work for them."""
+    from consilium.engines.embedded.engine import EmbeddedEngine
+    from consilium.evaluation.answers import Answers
+    from consilium.routing.prompted import PromptedRouter
+
+    tasks, elsewhere = work
+    asked = {task.name: task.spoken for task in tasks} | elsewhere
+    if not (tasks or prompted):
+        return (await try_all(makers, requests.trials, asked, catalogue))[0], {}
+    async with EmbeddedEngine(base_of(settings), catalogue) as engine:
+        if prompted:
+            makers = {**makers, PROMPTED: lambda: PromptedRouter(engine, catalogue)}
+        tried, seats = await try_all(makers, requests.trials, asked, catalogue)
+        return await hear(Answers(engine, answers, seed=seed), tried, seats, tasks, elsewhere, catalogue)
 
 
 def _work(

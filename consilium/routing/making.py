@@ -75,14 +75,11 @@ def make_router(
         on_step: told what is being done and where that stands.
 
     Raises:
-        BadSettings: an example for a member without a group, no examples of two members, or likelihoods of other
-            members.
+        BadSettings: no examples of two members; or as `labelled`.
         MissingExtra: scikit-learn is not installed.
     """
     settings = settings or FitSettings()
     members = tuple(group_of)
-    if strangers := {each.member for each in (*examples, *dev)} - group_of.keys():
-        raise BadSettings(f"an example names {min(strangers)!r}, which is in no group. Give the groups of all members.")
     known, weighing = (labelled(part, members, heard, settings.temperature) for part in (examples, dev))
     read = partial(_states, StateEncoder(encoder, settings.depth), encoder.name, kept, on_step)
 
@@ -92,6 +89,7 @@ def make_router(
     stage = fit_fast(known, weighing, group_of, encoder, settings, guessed=guessed, seed=seed, on_step=on_step)
     fast, deep_logits = stage_shares(stage, dev, members), deep.logits(read(dev))
     shares = weighed(fast, deep_logits, weighing.targets)
+    counts = {"examples": len(examples), "unlabelled": len(unlabelled), "heard": len(heard or ()), "dev": len(dev)}
     card = RouterCard(
         members=members,
         group_of=tuple(group_of.values()),
@@ -101,14 +99,7 @@ def make_router(
         gate=settings.gate,
         certain=certainty(fast, deep_logits, shares, weighing.targets.argmax(-1)),
         shares=shares,
-        made={
-            "examples": len(examples),
-            "unlabelled": len(unlabelled),
-            "heard": len(heard or ()),
-            "dev": len(dev),
-            "seed": seed,
-            "settings": asdict(settings),
-        },
+        made={**counts, "seed": seed, "settings": asdict(settings)},
     )
     return card, {**stage.tensors(), **deep.tensors()}
 
@@ -155,8 +146,10 @@ def labelled(
     """Return examples with their targets: the member that each names, or what those who heard the reference say.
 
     Raises:
-        BadSettings: likelihoods of more or fewer members.
+        BadSettings: an example for another member, or likelihoods of more or fewer members.
     """
+    if unknown := {each.member for each in examples} - set(members):
+        raise BadSettings(f"an example names {min(unknown)!r}, which is in no group. Give the groups of all members.")
     targets = torch.eye(len(members))[[members.index(each.member) for each in examples]]
     heard = heard or {}
     if places := [place for place, each in enumerate(examples) if each.message in heard]:

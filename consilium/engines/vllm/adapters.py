@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from consilium.engines.vllm.server import Server
@@ -22,8 +22,8 @@ class Counts:
     hits: int = 0
     loads: int = 0
     unloads: int = 0
-    load_ms: list[float] = field(default_factory=list)
-    """Of each load."""
+    load_ms: float = 0.0
+    """Of all loads together."""
 
 
 class ServedAdapters:
@@ -90,7 +90,7 @@ class ServedAdapters:
                 return
             self._known[name] = None
             self.counts.loads += 1
-            self.counts.load_ms.append(1e3 * (time.perf_counter() - started))
+            self.counts.load_ms += 1e3 * (time.perf_counter() - started)
 
     def take(self, name: str) -> None:
         """Count a statement in hand, so that its adapter stays."""

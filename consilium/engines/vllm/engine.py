@@ -5,7 +5,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
-from random import Random
+from secrets import SystemRandom
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
@@ -14,7 +14,7 @@ from consilium.engines.tokens import Tokens
 from consilium.engines.vllm.adapters import CAPACITY, ServedAdapters
 from consilium.engines.vllm.null_adapter import null_adapter
 from consilium.engines.vllm.replicas import Replica, choose
-from consilium.engines.vllm.server import Again, Piece, Server
+from consilium.engines.vllm.server import Again, Server
 from consilium.errors import AdapterMissing, BadMessage, BadSettings, EngineLost, SeatDeadline
 from consilium.members.base import Base
 from consilium.members.catalogue import Catalogue, Member
@@ -71,7 +71,7 @@ class VllmEngine:
         self._catalogue = catalogue
         self._nobody = nobody
         self._tokens = Tokens(base)
-        self._chance = Random()
+        self._chance = SystemRandom()
         self._closed: asyncio.Future[None] | None = None
 
     async def __aenter__(self) -> Self:
@@ -152,24 +152,20 @@ class VllmEngine:
         self, replica: Replica, member: Member, prompt: Prompt, clock: "_Clock", said: list[str]
     ) -> AsyncIterator[Delta | Spoken]:
         """Yield one attempt's pieces; what was said is put into ``said``."""
-        usage, finish, first_ms = Piece(), None, None
+        first_ms = None
         await self._within(clock, replica.adapters.ensure(member))
         async with AsyncExitStack() as stack:
             speaking = replica.server.speaking(self._model(replica, member), prompt)
             pieces = await self._within(clock, stack.enter_async_context(speaking))
-            while (piece := await self._within(clock, anext(pieces, None))) is not None:
-                finish = piece.finish or finish
-                if piece.completion_tokens is not None:
-                    usage = piece
-                if piece.text:
-                    first_ms = first_ms or clock.passed_ms()
-                    said.append(piece.text)
-                    yield Delta(text=piece.text)
+            while isinstance(piece := await self._within(clock, anext(pieces)), str):
+                first_ms = first_ms or clock.passed_ms()
+                said.append(piece)
+                yield Delta(text=piece)
         yield Spoken(
             text="".join(said),
-            finish="length" if finish == "length" else "stop",
-            prompt_tokens=usage.prompt_tokens or 0,
-            completion_tokens=usage.completion_tokens or 0,
+            finish="length" if piece.finish == "length" else "stop",
+            prompt_tokens=piece.prompt_tokens,
+            completion_tokens=piece.completion_tokens,
             first_token_ms=first_ms or clock.passed_ms(),
             latency_ms=clock.passed_ms(),
         )

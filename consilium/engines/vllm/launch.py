@@ -5,7 +5,7 @@ import os
 import shlex
 import signal
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.error import URLError
@@ -137,12 +137,8 @@ def start(how: Plan, log: Path, key: str | None = None) -> Started:
     return Started(pid=pid, url=how.url, log=str(log), argv=how.argv)
 
 
-def wait(started: Started, on_wait: Callable[[float], None] = lambda _seconds: None) -> None:
+def wait(started: Started) -> None:
     """Return as soon as the server answers.
-
-    Args:
-        started: the server.
-        on_wait: told the seconds that have passed.
 
     Raises:
         EngineLost: it ended, or does not answer in time; with the last lines of its log.
@@ -151,7 +147,6 @@ def wait(started: Started, on_wait: Callable[[float], None] = lambda _seconds: N
     while not healthy(started.url):
         time.sleep(0.5)  # first, for a process that was just started does not show its command yet
         passed = time.monotonic() - began
-        on_wait(passed)
         if not started.runs() or passed > STARTS_S:
             reason = "does not answer" if started.runs() else "ended"
             raise EngineLost(f"the server {reason} after {passed:.0f} s. {started.log} ends:\n{started.last_lines()}")

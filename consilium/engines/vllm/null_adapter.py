@@ -59,7 +59,7 @@ def _shape(path: Path) -> tuple[int, int]:
 
     for file in sorted(path.glob("*.safetensors")):
         with safe_open(file, "pt") as tensors:
-            if f"{MODULE}.weight" in tensors.keys():  # noqa: SIM118 - no mapping
+            if f"{MODULE}.weight" in set(tensors.keys()):
                 outputs, inputs = tensors.get_slice(f"{MODULE}.weight").get_shape()
                 return outputs, inputs
     raise BaseUnavailable(f"{path} has no {MODULE}: members of such a base cannot be served by vLLM here.")

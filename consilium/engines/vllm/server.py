@@ -51,13 +51,12 @@ class Served:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Piece:
-    """A part of a statement as it arrives."""
+class Ending:
+    """How a statement ended."""
 
-    text: str = ""
-    finish: str | None = None
-    prompt_tokens: int | None = None
-    completion_tokens: int | None = None
+    finish: str
+    prompt_tokens: int
+    completion_tokens: int
 
 
 class Server:
@@ -122,8 +121,8 @@ class Server:
                 await self._post("unload_lora_adapter", {"lora_name": name})
 
     @asynccontextmanager
-    async def speaking(self, model: str, prompt: Prompt) -> AsyncIterator[AsyncIterator[Piece]]:
-        """Ask for a statement; what the context yields are its pieces as they arrive.
+    async def speaking(self, model: str, prompt: Prompt) -> AsyncIterator[AsyncIterator[str | Ending]]:
+        """Ask for a statement; what the context yields is its text as it arrives, and last its ending.
 
         Leaving the context before the end aborts the statement at the server.
 
@@ -170,25 +169,24 @@ class Server:
 
     async def _pieces(
         self, stream: openai.AsyncStream[ChatCompletionChunk], model: str, max_tokens: int
-    ) -> AsyncIterator[Piece]:
-        characters, finish = 0, None
+    ) -> AsyncIterator[str | Ending]:
+        characters, finish, usage = 0, None, None
         async with _translated(self.url, model):
             async for chunk in stream:
                 if chunk.model != model:
                     raise EngineLost(f"{self.url} answered as {chunk.model!r:.80}, not as {model!r}.")
+                usage = chunk.usage or usage
                 for choice in chunk.choices:
+                    finish = choice.finish_reason or finish
                     text = choice.delta.content or ""
                     characters += len(text)
                     if characters > MAX_TOKEN_CHARACTERS * max_tokens:
                         raise EngineLost(f"{self.url} said {characters:,} characters; {max_tokens} tokens were asked.")
-                    finish = choice.finish_reason or finish
-                    yield Piece(text=text, finish=choice.finish_reason)
-                if chunk.usage is not None:
-                    yield Piece(
-                        prompt_tokens=chunk.usage.prompt_tokens, completion_tokens=chunk.usage.completion_tokens
-                    )
-            if finish is None:
+                    if text:
+                        yield text
+            if finish is None or usage is None:
                 raise Again(EngineLost(f"{self.url} broke off in the middle of a statement."))
+            yield Ending(finish=finish, prompt_tokens=usage.prompt_tokens, completion_tokens=usage.completion_tokens)
 
     async def _post(self, path: str, body: dict[str, str]) -> None:
         await self._client.post(f"/{path}", body=body, cast_to=str)  # answers with a sentence, which is no JSON
@@ -236,7 +234,6 @@ class _Capped(httpx2.AsyncByteStream):
 
     def __init__(self, stream: httpx2.AsyncByteStream) -> None:
         self._stream = stream
-        self.aclose = stream.aclose  # type: ignore[method-assign]
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         count = 0
@@ -245,6 +242,9 @@ class _Capped(httpx2.AsyncByteStream):
             if count > MAX_BODY_BYTES:
                 raise httpx2.ReadError(f"the answer has more than {MAX_BODY_BYTES:,} bytes")
             yield part
+
+    async def aclose(self) -> None:
+        await self._stream.aclose()
 
 
 class _CappedTransport(httpx2.AsyncHTTPTransport):

@@ -44,7 +44,7 @@ async def test_many_that_need_the_same_load_it_once(crew: Catalogue, fake: FakeV
     adapters = ServedAdapters(Server(fake.url), crew.root, crew.root)
     await asyncio.gather(*(adapters.ensure(crew.get("pilot")) for _ in range(8)))
     assert (adapters.counts.loads, adapters.counts.hits) == (1, 7)
-    assert len(adapters.counts.load_ms) == 1
+    assert adapters.counts.load_ms > 0
     await adapters.ensure(crew.get("clerk"))
     assert fake.adapters == [crew.get("pilot").content_name]
 

@@ -69,8 +69,7 @@ class TestProcess:
 
     def test_a_server_is_waited_for_found_again_and_ended(self, tmp_path: Path) -> None:
         started = self.started(tmp_path, "-m", "http.server", "8124", "--directory", str(tmp_path))
-        waited: list[float] = []
-        launch.wait(started, waited.append)
+        launch.wait(started)
         started.write(tmp_path / "note.json")
         assert Started.read(tmp_path / "note.json") == started
         launch.stop(started)
