@@ -101,11 +101,15 @@ async def test_attempts_have_an_end_and_leave_a_typed_error(
     assert server.count("/v1/chat/completions") == ATTEMPTS
 
 
-@pytest.mark.parametrize("fault", ["cut", "model", "flood"])
-async def test_what_was_heard_in_part_is_never_asked_for_again(base: Base, crew: Catalogue, fault: Fault) -> None:
+@pytest.mark.parametrize(
+    ("fault", "told"), [("cut", "broke off"), ("model", "answered as 'another'"), ("flood", "characters; 6 tokens")]
+)
+async def test_what_was_heard_in_part_is_never_asked_for_again(
+    base: Base, crew: Catalogue, fault: Fault, told: str
+) -> None:
     server = FakeVllm(base=base, faults=[fault])
     async with opened(base, crew, server) as engine:
-        with pytest.raises(EngineLost):
+        with pytest.raises(EngineLost, match=told):
             await speak(engine, prompt())
         assert (await speak(engine, prompt())).completion_tokens == 6
     assert server.count("/v1/chat/completions") == 2
