@@ -16,7 +16,7 @@ from consilium.members.adapter import CONFIG_FILE, TARGET_MODULES, WEIGHTS_FILE,
 from consilium.members.base import Base
 from consilium.members.persona import Recipe
 from consilium.training.frozen import freeze_projections, onednn_products
-from consilium.training.memory import keep_freed_memory
+from consilium.training.memory import give_back_freed_memory, keep_freed_memory
 from consilium.training.packing import pack
 from consilium.training.rows import Lesson
 from consilium.training.run import Run
@@ -269,6 +269,11 @@ def _reporter(run: Run, on_step: Callable[[Step], None] | None) -> "TrainerCallb
 
     class Reporter(TrainerCallback):
         dev_loss: float | None = None
+
+        def on_step_end(
+            self, args: "TrainingArguments", state: "TrainerState", control: "TrainerControl", **_: object
+        ) -> None:
+            give_back_freed_memory()
 
         def on_log(
             self,
