@@ -7,8 +7,9 @@ on ``train`` and ``oos_train``, weighed on ``val`` and ``oos_val``. *domain*, *i
 of ``test`` that are decided rightly; *oos_auroc*: how well the score of the member for what is out of scope tells it
 from the rest.
 
-SGD: members are the service families; fitted on half of the dialogues, weighed on a sixth, tried on a third, each turn
-of the user with the one before it and with whoever the router itself had seated then. *turn*: share of the turns that
+SGD: members are the service families; fitted on half of the dialogues (turns that open a service are its member's, all
+others leave it with whoever answered last), weighed on a sixth, tried on a third, each turn of the user with whoever
+the router itself had seated before. *turn*: share of the turns that
 go to a service which the turn is about; *switch_at_once*: of the turns where the service changes, those where the
 router follows at once; *latency*: turns until it does, in the mean, where it does before the next change; *stays*:
 share of the other turns on which it stays. Last line JSON.
@@ -65,7 +66,12 @@ def main() -> None:
 
 
 def made(
-    fit: Sequence[Example], dev: Sequence[Example], group_of: Mapping[str, int], base: Base, work: Path
+    fit: Sequence[Example],
+    dev: Sequence[Example],
+    group_of: Mapping[str, int],
+    base: Base,
+    work: Path,
+    stays: Sequence[str] = (),
 ) -> Cascade:
     """Fit a router for these members."""
     last = ""
@@ -76,7 +82,7 @@ def made(
             print(what, file=sys.stderr)
             last = what
 
-    card, tensors = make_router(fit, dev, group_of, base, kept=work, on_step=told)
+    card, tensors = make_router(fit, dev, group_of, base, stays=stays, kept=work, on_step=told)
     return Cascade(RouterTensors(card=card, tensors=tensors, digest=""), base)
 
 
@@ -122,14 +128,15 @@ def sgd(file: Path, base: Base, work: Path) -> dict[str, float]:
     parts: list[list[list[Turn]]] = [[], [], []]
     for number, dialogue in enumerate(dialogues):
         parts[(0, 0, 0, 1, 2, 2)[number % 6]].append(dialogue)
-    fit, dev = ([each for dialogue in part for each in examples(dialogue)] for part in parts[:2])
-    cascade = made(fit, dev, dict.fromkeys(names, 0), base, work)
+    fit, dev = ([each for dialogue in part for each in opening(dialogue)] for part in parts[:2])
+    stays = [turn.message for dialogue in parts[0] for turn in continuing(dialogue)]
+    cascade = made(fit, dev, dict.fromkeys(names, 0), base, work, stays)
     right, at_once, stays, latencies = [], [], [], []
     for dialogue in parts[2]:
-        before, sat, waiting = "", "", None
+        sat, waiting = "", None
         for turn, earlier in zip(dialogue, [None, *dialogue], strict=False):
-            scores = cascade.scores(turn.message, before, sat).scores
-            before, sat = turn.message, max(scores, key=lambda name: scores[name])
+            scores = cascade.scores(turn.message, sat).scores
+            sat = max(scores, key=lambda name: scores[name])
             right.append(sat in turn.services)
             if earlier is None:
                 continue
@@ -162,13 +169,18 @@ def turns(dialogue: Mapping[str, list[dict[str, list[str] | str]]]) -> Iterator[
             yield Turn(message=str(turn["utterance"]), services=services)
 
 
-def examples(dialogue: Sequence[Turn]) -> Iterator[Example]:
-    """Yield a dialogue's turns, each with the one before it."""
-    earlier = None
-    for turn in dialogue:
-        before, sat = (earlier.message, earlier.services[0]) if earlier else ("", "")
-        yield Example(message=turn.message, member=turn.services[0], before=before, sat=sat)
-        earlier = turn
+def opening(dialogue: Sequence[Turn]) -> Iterator[Example]:
+    """Yield the turns that open a service."""
+    for turn, earlier in zip(dialogue, [None, *dialogue], strict=False):
+        if earlier is None or turn.services[0] not in earlier.services:
+            yield Example(message=turn.message, member=turn.services[0])
+
+
+def continuing(dialogue: Sequence[Turn]) -> Iterator[Turn]:
+    """Yield the others."""
+    for turn, earlier in zip(dialogue[1:], dialogue, strict=False):
+        if turn.services[0] in earlier.services:
+            yield turn
 
 
 def page(figures: Mapping[str, Mapping[str, float]]) -> str:

@@ -39,7 +39,7 @@ from consilium.routing.cascade import FastStage
 from consilium.routing.classifier import Example
 from consilium.routing.fitting import FitSettings
 from consilium.routing.gates import GATES
-from consilium.routing.making import fit_fast, labelled, turns
+from consilium.routing.making import fit_fast, labelled
 from consilium.routing.requests import Requests, gather
 from consilium.settings import Settings
 from consilium.training.data import data_of
@@ -118,7 +118,8 @@ def fitted(requests: Requests, catalogue: Catalogue, base: Base, settings: FitSe
 
 def decided(stage: FastStage, trial: Sequence[Example], members: tuple[str, ...]) -> dict[str, Routed]:
     """Return the decisions of either path and of both."""
-    parts = [stage.decide(*turns(trial[at : at + 256], members)).members for at in range(0, len(trial), 256)]
+    messages = [each.message for each in trial]
+    parts = [stage.decide(messages[at : at + 256]).members for at in range(0, len(trial), 256)]
     right = np.array([members.index(each.member) for each in trial])
     scores = {path: torch.cat([getattr(part, path) for part in parts]).double().numpy() for path in PATHS}
     return {path: Routed(members=members, scores=scores[path], right=right) for path in PATHS}
@@ -157,7 +158,7 @@ def milliseconds(stage: FastStage) -> float:
     spans = []
     for _ in range(110):
         started = time.perf_counter()
-        stage.decide([LONG], [""], [-1])
+        stage.decide([LONG])
         spans.append(1e3 * (time.perf_counter() - started))
     torch.set_num_threads(threads)
     return statistics.median(spans[10:])

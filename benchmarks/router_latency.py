@@ -98,7 +98,7 @@ def main() -> None:
     minilm = SentenceEncoder()
 
     def decide(stage: FastStage) -> Callable[[], object]:
-        return lambda: stage.decide([long], [""], [-1])
+        return lambda: stage.decide([long])
 
     p50 = statistics.median(timed(decide(fast)))
     crowd, few = (statistics.median(timed(decide(invented(count, fast)))) for count in (1_000, 16))

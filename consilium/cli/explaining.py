@@ -27,6 +27,8 @@ def print_explanation(explanation: "Explanation") -> None:
     else:
         ranked = sorted(explanation.deep.items(), key=lambda item: -item[1])[:SHOWN]
         console.print("deep      " + "  ".join(f"{name} {share:.3f}" for name, share in ranked))
+    if explanation.stay:
+        console.print(f"stay      {explanation.stay:.3f} with whoever has just answered")
     pulls = [f"{word} {pull:+.2f}" for word, pull in explanation.pulls[:SHOWN]]
     console.print("words     " + ("  ".join(pulls) or "none"), markup=False)
     scores = explanation.decision.scores

@@ -78,6 +78,7 @@ def train_router(
             catalogue.group_of,
             base_of(settings, BUILT_IN),
             unlabelled=requests.unlabelled,
+            stays=requests.stays,
             heard=likelihoods,
             kept=work,
             seed=seed,

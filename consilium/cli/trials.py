@@ -90,8 +90,8 @@ async def _routed(router: "Router", trial: "Sequence[Example]", catalogue: "Cata
     members = tuple(catalogue.members)
     scores = []
     for each in trial:
-        history, sat = ((each.before,), (each.sat,)) if each.before else ((), ())
-        decision = await router.route(Request(message=each.message, history=history, sat=sat, seats=1))
+        sat = (each.sat,) if each.sat else ()
+        decision = await router.route(Request(message=each.message, sat=sat, seats=1))
         scores.append([decision.scores[name] for name in members])
     right = np.array([members.index(each.member) for each in trial])
     return Routed(members=members, scores=np.array(scores), right=right)

@@ -30,28 +30,19 @@ class FastStage:
     coarse: CoarseNetwork
     hybrid: Hybrid
 
-    def decide(self, messages: Sequence[str], before: Sequence[str], sat: Sequence[int]) -> Found:
-        """Return how likely each member is, by either path and by both.
-
-        Args:
-            messages: what is asked.
-            before: what was asked before that; empty for nothing.
-            sat: the number of the member that answered then; -1 for none.
-        """
+    def decide(self, messages: Sequence[str]) -> Found:
+        """Return how likely each member is, by either path and by both."""
         with torch.inference_mode():
-            found: Found = self.hybrid(*self.logits(messages, before, sat))
+            found: Found = self.hybrid(*self.logits(messages))
         return found
 
-    def logits(
-        self, messages: Sequence[str], before: Sequence[str], sat: Sequence[int]
-    ) -> "tuple[Tensor, Tensor, Tensor]":
+    def logits(self, messages: Sequence[str]) -> "tuple[Tensor, Tensor, Tensor]":
         """Return logits of both paths: members by the fine one, groups and members by the coarse one.
 
-        Each [requests, choices]; arguments as of `decide`.
+        Each [requests, choices].
         """
-        readings = [self.reader.read(*each) for each in zip(messages, before, sat, strict=True)]
         with torch.no_grad():
-            groups, members = self.coarse(self.reader.batch(readings))
+            groups, members = self.coarse(self.reader.batch([self.reader.read(message) for message in messages]))
         return self.fine.logits(messages), groups, members
 
     def tensors(self) -> "dict[str, Tensor]":
@@ -70,10 +61,14 @@ class Scores:
     """Of the fitted members alone."""
     deep: dict[str, float] | None
     """What the deep stage thinks alone; None where it was not asked."""
+    stay: float = 0.0
+    """How likely the message leaves it with whoever has just answered."""
 
 
 class Cascade:
-    """Asks the fast stage, and both where that is not sure enough; with newcomers both each time.
+    """Asks the fast stage, and both where that is not sure enough; with newcomers, and in a conversation, both.
+
+    Only the deep stage can tell whether a message such as "shorter, please" leaves it with whoever has just answered.
 
     Args:
         file: a fitted router.
@@ -98,26 +93,35 @@ class Cascade:
         self._states: StateEncoder | None = None
         self._lock = threading.Lock()
 
-    def scores(self, message: str, before: str = "", sat: str = "") -> Scores:
-        """Return what is thought of a message, the message before it, and the member that answered that."""
-        card, sat = self.card, sat if before else ""
-        number = card.members.index(sat) if sat in card.members else -1
-        fast = self.fast.decide([message], [before], [number])
-        shares, names, deep = fast.members.mixed, card.members, None
-        if self._newcomers or float(shares.max()) < card.certain:
-            deep = self.deep_logits(message, before, sat)
-            shares, names = joined(shares, deep, card.shares), (*names, *self._newcomers)
+    def scores(self, message: str, sat: str = "") -> Scores:
+        """Return what is thought of a message, and the member that has just answered; empty for none."""
+        card, fast = self.card, self.fast.decide([message])
+        shares, names = fast.members.mixed, (*card.members, *self._newcomers)
+        if not (self._newcomers or sat in names) and float(shares.max()) >= card.certain:
+            return Scores(scores=dict(zip(names, shares[0].tolist(), strict=True)), fast=fast, deep=None)
+        deep, staying = self.deep_logits(message)
+        found = joined(shares, deep, card.shares)[0]
+        stay = float(staying) if sat in names else 0.0
+        if stay:
+            found = (1 - stay) * found
+            found[names.index(sat)] += stay
         return Scores(
-            scores=dict(zip(names, shares[0].tolist(), strict=True)),
+            scores=dict(zip(names, found.tolist(), strict=True)),
             fast=fast,
-            deep=None if deep is None else dict(zip(names, deep[0].softmax(-1).tolist(), strict=True)),
+            deep=dict(zip(names, deep[0].softmax(-1).tolist(), strict=True)),
+            stay=stay,
         )
 
-    def deep_logits(self, message: str, before: str = "", sat: str = "") -> "Tensor":
-        """Return what the deep stage thinks alone, logits of members and newcomers, [1, members]."""
+    def deep_logits(self, message: str) -> "tuple[Tensor, Tensor]":
+        """Return what the deep stage thinks alone.
+
+        Returns:
+            Logits of members and newcomers, [1, members]; and how likely the message leaves it with whoever has just
+            answered, [1].
+        """
         with self._lock:
-            states = self._reading().encode([message], [before], [sat])
-            return self._deep.logits(states)
+            states = self._reading().encode([message])
+            return self._deep.logits(states), self._deep.staying(states)
 
     def points(self, messages: Sequence[str]) -> "tuple[Tensor, Tensor]":
         """Return where messages and members lie in the deep stage's space, [messages and members, directions]."""

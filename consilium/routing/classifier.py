@@ -25,10 +25,8 @@ class Example:
 
     message: str
     member: str
-    before: str = ""
-    """The message before it in a conversation; empty for none."""
     sat: str = ""
-    """The member that answered that one."""
+    """The member that has just answered; empty for none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

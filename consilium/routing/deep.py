@@ -28,8 +28,12 @@ LOST = 0.007
 """Share of the other members' requests that a member added later may take from them."""
 _REFERENCES = 150
 """States of each member that are kept to hold a newcomer to that."""
-_PENALTY = 3e-2
+_PENALTY = 1e-2
 """Of large weights (L2)."""
+_STAY_PENALTY = 3e-2
+"""The same, of those that tell follow-ups, of which few are known."""
+_NEVER = -30.0
+"""The logit of what does not happen."""
 
 
 class StateEncoder:
@@ -43,21 +47,22 @@ class StateEncoder:
         self._shared = len(shared)
         self._reader = StateReader(base, depth, shared)
 
-    def encode(self, messages: Sequence[str], before: Sequence[str] = (), sat: Sequence[str] = ()) -> "Tensor":
-        """Return the states of messages, each with the message before it and the name of who answered that, if any."""
-        before, sat = before or [""] * len(messages), sat or [""] * len(messages)
-        rows = [self._prompt(*turn)[self._shared :] for turn in zip(messages, before, sat, strict=True)]
-        return self._reader.read(rows)
+    def encode(self, messages: Sequence[str]) -> "Tensor":
+        """Return the states of messages."""
+        return self._reader.read([self._prompt(message)[self._shared :] for message in messages])
 
-    def _prompt(self, message: str, before: str = "", sat: str = "") -> list[int]:
-        earlier = [Message(role="user", content=_cut(before)), Message(role="assistant", content=sat)] if before else []
-        question = Message(role="system", content=QUESTION)
-        return self._tokens.prompt([question, *earlier, Message(role="user", content=_cut(message))])
+    def _prompt(self, message: str) -> list[int]:
+        return self._tokens.prompt(
+            [Message(role="system", content=QUESTION), Message(role="user", content=_cut(message))]
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeepPath:
-    """Logistic regression over whitened states, and what it takes to add a member without fitting it anew."""
+    """Logistic regression over whitened states, and what it takes to add a member without fitting it anew.
+
+    A second regression tells messages that leave the conversation with whoever has just answered.
+    """
 
     mean: "Tensor"
     """Of all states, [hidden]."""
@@ -73,15 +78,23 @@ class DeepPath:
     """Some requests of the fitted members that are known to be decided rightly, [references, directions]."""
     margins: "Tensor"
     """What was added to each newcomer's logits, [newcomers]; they come last among the members."""
+    stay_weights: "Tensor"
+    """[directions]."""
+    stay_bias: "Tensor"
+    """[]."""
 
     @classmethod
-    def fit(cls, states: "Tensor", targets: "Tensor", directions: int = DIRECTIONS) -> Self:
+    def fit(
+        cls, states: "Tensor", targets: "Tensor", stays: "Tensor | None" = None, directions: int = DIRECTIONS
+    ) -> Self:
         """Fit.
 
         Args:
             states: of requests, [requests, hidden].
             targets: how far each member is the right one, [requests, members]; rows sum to 1. A member that is never
                 the likeliest cannot be told from others later.
+            stays: states of messages that leave it with whoever has just answered, [messages, hidden]; without them no
+                message does.
             directions: how many to keep.
 
         Raises:
@@ -106,11 +119,12 @@ class DeepPath:
         _, _, found = torch.linalg.svd(centred @ whitening, full_matrices=False)
         projection = whitening @ found[:directions].T
         points = centred @ projection
-        weights, bias = _regression(points, targets)
+        weights, bias = _regression(points, targets, _PENALTY)
         right = (points @ weights.T + bias).argmax(-1) == labels
         drawn = torch.randperm(len(points), generator=torch.Generator().manual_seed(0))
         drawn = drawn[right[drawn]]
         kept = torch.cat([drawn[labels[drawn] == member][:_REFERENCES] for member in range(targets.shape[-1])])
+        stay_weights, stay_bias = _telling(points[:0] if stays is None else (stays - mean) @ projection, points)
         return cls(
             mean=mean,
             directions=projection,
@@ -119,6 +133,8 @@ class DeepPath:
             centres=_means(points, labels, targets.shape[-1]),
             references=points[kept].half(),
             margins=torch.zeros(0),
+            stay_weights=stay_weights,
+            stay_bias=stay_bias,
         )
 
     def logits(self, states: "Tensor") -> "Tensor":
@@ -128,6 +144,10 @@ class DeepPath:
         theirs.
         """
         return self._logits(self.points(states))
+
+    def staying(self, states: "Tensor") -> "Tensor":
+        """Return how likely messages leave it with whoever has just answered, [requests]."""
+        return (self.points(states) @ self.stay_weights + self.stay_bias).sigmoid()
 
     def points(self, states: "Tensor") -> "Tensor":
         """Return where states, [requests, hidden], lie in the space that members are told apart in.
@@ -175,7 +195,17 @@ def _means(points: "Tensor", labels: "Tensor", members: int) -> "Tensor":
     return sums / torch.bincount(labels, minlength=members).clamp(min=1)[:, None]
 
 
-def _regression(points: "Tensor", targets: "Tensor") -> "tuple[Tensor, Tensor]":
+def _telling(stays: "Tensor", others: "Tensor") -> "tuple[Tensor, Tensor]":
+    """Return weights, [directions], and bias, [], by which points that stay are told from others, at even odds."""
+    if not len(stays):
+        return torch.zeros(others.shape[-1]), torch.tensor(_NEVER)
+    repeated = stays.repeat(len(others) // len(stays) + 1, 1)
+    labels = torch.cat([torch.zeros(len(others)), torch.ones(len(repeated))]).long()
+    weights, bias = _regression(torch.cat([others, repeated]), torch.eye(2)[labels], _STAY_PENALTY)
+    return weights[1] - weights[0], bias[1] - bias[0]
+
+
+def _regression(points: "Tensor", targets: "Tensor", penalty: float) -> "tuple[Tensor, Tensor]":
     """Return weights, [members, directions], and bias, [members], of logistic regression on soft targets."""
     weights = torch.zeros(targets.shape[-1], points.shape[-1], requires_grad=True)
     bias = torch.zeros(targets.shape[-1], requires_grad=True)
@@ -184,7 +214,7 @@ def _regression(points: "Tensor", targets: "Tensor") -> "tuple[Tensor, Tensor]":
     def loss() -> "Tensor":
         optimiser.zero_grad()
         logits = points @ weights.T + bias
-        lost = -(targets * logits.log_softmax(-1)).sum(-1).mean() + _PENALTY * weights.square().sum()
+        lost = -(targets * logits.log_softmax(-1)).sum(-1).mean() + penalty * weights.square().sum()
         lost.backward()  # type: ignore[no-untyped-call]
         return lost
 

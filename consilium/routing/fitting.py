@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 import torch
@@ -11,7 +11,7 @@ from consilium.errors import BadSettings
 from consilium.routing.hybrid import Hybrid
 from consilium.routing.losses import constrained_gjs, cross_entropy, load_balance
 from consilium.routing.network import CoarseNetwork
-from consilium.routing.reading import Reader, Reading
+from consilium.routing.reading import Reader
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -34,8 +34,8 @@ class FitSettings:
     gate: str = "linear"
     temperature: float = 0.1
     """In nats a token: how much likelier a member must find the reference to be the righter one, see `soft_targets`."""
-    epochs: int = 8
-    batch: int = 64
+    epochs: int = 5
+    batch: int = 128
     learning_rate: float = 4e-3
     regulariser: Literal["gjs", "balance", "none"] = "gjs"
     weight: float = 0.005
@@ -57,7 +57,7 @@ class FitStep:
 
 def fit_coarse(
     reader: Reader,
-    readings: Sequence[Reading],
+    readings: Sequence[Sequence[int]],
     targets: "Tensor",
     group_of: Sequence[int],
     settings: FitSettings,
@@ -69,7 +69,7 @@ def fit_coarse(
 
     Args:
         reader: lays readings side by side.
-        readings: the requests.
+        readings: the requests, by the ids of their tokens.
         targets: how far each member is the right one, [requests, members]; rows sum to 1.
         group_of: the group of each member, numbered from 0.
         settings: how to fit.
@@ -141,9 +141,9 @@ def _asked(logits: "Tensor", settings: FitSettings) -> "Tensor":
     return constrained_gjs(decisions) if settings.regulariser == "gjs" else load_balance(decisions)
 
 
-def _batches(readings: Sequence[Reading], settings: FitSettings) -> "Iterator[Tensor]":
+def _batches(readings: Sequence[Sequence[int]], settings: FitSettings) -> "Iterator[Tensor]":
     """Yield requests of about the same length, in an order drawn anew each epoch."""
-    lengths = torch.tensor([float(len(reading.before) + len(reading.ids)) for reading in readings])
+    lengths = torch.tensor([float(len(reading)) for reading in readings])
     for _ in range(settings.epochs):
         # Lengths are jittered, so that batches differ between epochs and fillers stay few.
         order = (lengths * (1 + 0.3 * torch.rand(len(readings)))).argsort()
@@ -152,8 +152,7 @@ def _batches(readings: Sequence[Reading], settings: FitSettings) -> "Iterator[Te
             yield batches[number]
 
 
-def _thinned(reading: Reading, share: float) -> Reading:
+def _thinned(reading: Sequence[int], share: float) -> Sequence[int]:
     """Leave out about a share of the message's tokens, but never all."""
-    kept = (torch.rand(len(reading.ids)) >= share).tolist()
-    ids = tuple(token for token, stays in zip(reading.ids, kept, strict=True) if stays)
-    return replace(reading, ids=ids or reading.ids)
+    kept = (torch.rand(len(reading)) >= share).tolist()
+    return [token for token, stays in zip(reading, kept, strict=True) if stays] or reading

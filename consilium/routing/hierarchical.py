@@ -31,6 +31,8 @@ class Explanation:
     """How far groups and members follow the coarse path."""
     deep: dict[str, float] | None
     """What the deep stage thinks alone; None where it was not asked."""
+    stay: float
+    """How likely the message leaves it with whoever has just answered; 0 where nobody has."""
     pulls: tuple[tuple[str, float], ...]
     """Words, and how much they speak for the likeliest member on the fine path, those that do most first."""
     prices: dict[str, float]
@@ -99,14 +101,13 @@ class HierarchicalRouter:
             fast=found.fast,
             trust=fast.hybrid.trust(),
             deep=found.deep,
+            stay=found.stay,
             pulls=tuple(sorted(dict(pulls).items(), key=lambda pull: -pull[1])),
             prices={name: self._selection.price(name, self._catalogue) for name in self._catalogue.members},
         )
 
     def _found(self, request: Request) -> Scores:
-        before = request.history[-1] if request.history else ""
-        sat = request.sat[0] if request.sat else ""
-        return self._cascade.scores(request.message, before, sat)
+        return self._cascade.scores(request.message, request.sat[0] if request.sat else "")
 
     def _decision(self, found: Scores, request: Request) -> Decision:
         scores = {name: found.scores[name] for name in self._catalogue.members}

@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 
 WORSE = 0.001
 """How much more often than both stages together the fast one may be wrong where it is trusted alone."""
+ASKED = 0.15
+"""Share of the requests, those that the fast stage is least sure of, on which the deep one is asked whatever that is
+worth on them: requests of another kind look like these, and there the fast stage is surer than right."""
 _AT_ONCE = 256
 _READ_AT_ONCE = 2_048
 
@@ -49,6 +52,7 @@ def make_router(
     encoder: Base,
     *,
     unlabelled: Sequence[str] = (),
+    stays: Sequence[str] = (),
     heard: Mapping[str, Sequence[float]] | None = None,
     settings: FitSettings | None = None,
     kept: Path | None = None,
@@ -67,6 +71,7 @@ def make_router(
         group_of: the number of each member's group; only these members may be named by an example.
         encoder: the base to read with.
         unlabelled: messages that might be anybody's.
+        stays: messages that leave it with whoever has just answered.
         heard: by an example's message, how likely each member finds the reference, in nats a token, members in the
             order of ``group_of``; where it is given, it says who is right in place of the example's own member.
         settings: how the coarse path is fitted.
@@ -84,10 +89,12 @@ def make_router(
     read = partial(_states, StateEncoder(encoder, settings.depth), encoder.name, kept, on_step)
 
     drawn = torch.randperm(len(examples), generator=torch.Generator().manual_seed(seed))[: settings.deep_examples]
-    deep = DeepPath.fit(read([examples[number] for number in drawn.tolist()]), known.targets[drawn])
-    guessed = _guessed(deep, [Example(message=message, member="") for message in unlabelled], read)
+    to_read = [examples[number].message for number in drawn.tolist()]
+    deep = DeepPath.fit(read(to_read), known.targets[drawn], read(stays) if stays else None)
+    guessed = _guessed(deep, unlabelled, read)
     stage = fit_fast(known, weighing, group_of, encoder, settings, guessed=guessed, seed=seed, on_step=on_step)
-    fast, deep_logits = stage_shares(stage, dev, members), deep.logits(read(dev))
+    asked = [each.message for each in dev]
+    fast, deep_logits = stage_shares(stage, asked), deep.logits(read(asked))
     shares = weighed(fast, deep_logits, weighing.targets)
     counts = {"examples": len(examples), "unlabelled": len(unlabelled), "heard": len(heard or ()), "dev": len(dev)}
     card = RouterCard(
@@ -121,18 +128,18 @@ def fit_fast(
     """
     from tokenizers import Tokenizer
 
-    members, numbers = tuple(group_of), list(group_of.values())
-    messages, first = [each.message for each in known.examples], known.targets.argmax(-1).tolist()
-    fine = FinePath.fit(messages, first, len(members), seed=seed)
+    numbers = list(group_of.values())
+    messages = [each.message for each in known.examples]
+    fine = FinePath.fit(messages, known.targets.argmax(-1).tolist(), len(numbers), seed=seed)
     table = TokenTable.reduced(embedding_table(encoder.path), settings.inputs)
     reader = Reader(Tokenizer.from_file(str(encoder.path / "tokenizer.json")), table)
     parts = [known, *([guessed] if guessed else [])]
-    readings = [reader.read(*turn) for part in parts for turn in zip(*turns(part.examples, members), strict=True)]
+    readings = [reader.read(each.message) for part in parts for each in part.examples]
     told = (lambda step: on_step("coarse path", step)) if on_step else None
     targets = torch.cat([part.targets for part in parts])
     coarse = fit_coarse(reader, readings, targets, numbers, settings, seed=seed, on_step=told)
     unmixed = FastStage(reader=reader, fine=fine, coarse=coarse, hybrid=Hybrid(numbers))
-    logits = [unmixed.logits(*turns(part, members)) for part in _in_parts(dev.examples)]
+    logits = [unmixed.logits(part) for part in _in_parts([each.message for each in dev.examples])]
     of_fine, of_groups, of_members = (torch.cat(parts) for parts in zip(*logits, strict=True))
     return replace(unmixed, hybrid=calibrate(numbers, of_fine, of_groups, of_members, dev.targets))
 
@@ -160,15 +167,9 @@ def labelled(
     return Labelled(examples=examples, targets=targets)
 
 
-def stage_shares(stage: FastStage, examples: Sequence[Example], members: Sequence[str]) -> "Tensor":
-    """Return how likely a fast stage finds each member to be the right one, [examples, members]."""
-    return torch.cat([stage.decide(*turns(part, members)).members.mixed for part in _in_parts(examples)])
-
-
-def turns(examples: Sequence[Example], members: Sequence[str]) -> tuple[list[str], list[str], list[int]]:
-    """Return messages, the messages before them, and the number of who answered those (-1: nobody of ``members``)."""
-    sat = [members.index(each.sat) if each.sat in members else -1 for each in examples]
-    return [each.message for each in examples], [each.before for each in examples], sat
+def stage_shares(stage: FastStage, messages: Sequence[str]) -> "Tensor":
+    """Return how likely a fast stage finds each member to be the right one, [messages, members]."""
+    return torch.cat([stage.decide(part).members.mixed for part in _in_parts(messages)])
 
 
 def weighed(fast: "Tensor", deep: "Tensor", targets: "Tensor") -> tuple[float, float]:
@@ -194,27 +195,29 @@ def weighed(fast: "Tensor", deep: "Tensor", targets: "Tensor") -> tuple[float, f
 def certainty(fast: "Tensor", deep: "Tensor", shares: tuple[float, float], labels: "Tensor") -> float:
     """Return the least certainty from which on the fast stage may decide alone.
 
-    There the whole cascade is wrong for at most a share `WORSE` of the requests more than both stages together are.
+    There the whole cascade is wrong for at most a share `WORSE` of the requests more than both stages together are, and
+    no more than a share ``1 - ASKED`` is decided without the deep stage.
     """
     sure, alone = fast.max(-1)
     both = joined(fast, deep, shares).argmax(-1)
     order = sure.argsort(descending=True)
     lost = ((both == labels).int() - (alone == labels).int())[order].cumsum(0)
     allowed = (lost <= WORSE * len(labels)).nonzero()
-    return float(sure[order][allowed[-1]]) if len(allowed) else 2.0
+    return max(float(sure[order][allowed[-1]]), float(sure.quantile(ASKED))) if len(allowed) else 2.0
 
 
-def _guessed(
-    deep: DeepPath, examples: Sequence[Example], read: "Callable[[Sequence[Example]], Tensor]"
-) -> Labelled | None:
-    """Return examples with what the deep stage thinks of them; None where there are none."""
-    return Labelled(examples=examples, targets=deep.logits(read(examples)).softmax(-1)) if examples else None
+def _guessed(deep: DeepPath, messages: Sequence[str], read: "Callable[[Sequence[str]], Tensor]") -> Labelled | None:
+    """Return messages with what the deep stage thinks of them; None where there are none."""
+    if not messages:
+        return None
+    examples = [Example(message=message, member="") for message in messages]
+    return Labelled(examples=examples, targets=deep.logits(read(messages)).softmax(-1))
 
 
-def _in_parts(examples: Sequence[Example]) -> Iterator[Sequence[Example]]:
-    """Yield the examples, so many at a time that what is laid side by side stays small."""
-    for start in range(0, len(examples), _AT_ONCE):
-        yield examples[start : start + _AT_ONCE]
+def _in_parts(messages: Sequence[str]) -> Iterator[Sequence[str]]:
+    """Yield the messages, so many at a time that what is laid side by side stays small."""
+    for start in range(0, len(messages), _AT_ONCE):
+        yield messages[start : start + _AT_ONCE]
 
 
 def _states(
@@ -222,19 +225,30 @@ def _states(
     name: str,
     kept: Path | None,
     on_step: Callable[[str, FitStep], None] | None,
-    examples: Sequence[Example],
+    messages: Sequence[str],
 ) -> "Tensor":
-    """Return the states of examples, read now or before."""
-    turns = [(each.message, each.before, each.sat) for each in examples]
-    digest = hashlib.sha256(json.dumps([name, encoder.depth, QUESTION, turns]).encode()).hexdigest()
+    """Return the states of messages, read now or before; each is read once, however often it is among them."""
+    different = list(dict.fromkeys(messages))
+    places = {message: place for place, message in enumerate(different)}
+    return _kept_states(encoder, name, kept, on_step, different)[[places[message] for message in messages]]
+
+
+def _kept_states(
+    encoder: StateEncoder,
+    name: str,
+    kept: Path | None,
+    on_step: Callable[[str, FitStep], None] | None,
+    messages: Sequence[str],
+) -> "Tensor":
+    digest = hashlib.sha256(json.dumps([name, encoder.depth, QUESTION, messages]).encode()).hexdigest()
     path = kept / f"states-{digest[:16]}.npy" if kept else None
     if path and path.exists():
         return torch.from_numpy(np.load(path))
     parts = []
-    for start in range(0, len(turns), _READ_AT_ONCE):
-        parts.append(encoder.encode(*zip(*turns[start : start + _READ_AT_ONCE], strict=True)))
+    for start in range(0, len(messages), _READ_AT_ONCE):
+        parts.append(encoder.encode(messages[start : start + _READ_AT_ONCE]))
         if on_step:
-            on_step("reading", FitStep(done=min(start + _READ_AT_ONCE, len(turns)), total=len(turns), loss=0.0))
+            on_step("reading", FitStep(done=min(start + _READ_AT_ONCE, len(messages)), total=len(messages), loss=0.0))
     states = torch.cat(parts).clone()  # of which gradients may be taken
     if path:
         path.parent.mkdir(parents=True, exist_ok=True)

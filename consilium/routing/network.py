@@ -22,13 +22,9 @@ class Batch:
     """Requests as the network reads them."""
 
     embeddings: "Tensor"
-    """Of the tokens of what was said before and of the message, [requests, tokens, inputs], zeros behind the end."""
+    """Of the tokens, [requests, tokens, inputs], zeros behind the end."""
     present: "Tensor"
     """Where there is a token, [requests, tokens]."""
-    earlier: "Tensor"
-    """Which tokens were said before the message, [requests, tokens]."""
-    sat: "Tensor"
-    """The number of the member that answered then, [requests]; -1 for none."""
 
 
 class CoarseNetwork(nn.Module):
@@ -47,7 +43,7 @@ class CoarseNetwork(nn.Module):
         self, members: int, groups: int, *, inputs: int, width: int = 128, gate: str = "linear", dropout: float = 0.1
     ) -> None:
         super().__init__()
-        self._encoder = TaskEncoder(members, inputs, width, dropout)
+        self._encoder = TaskEncoder(inputs, width, dropout)
         self._gates = nn.ModuleList([GATES[gate](width) for _ in range(2)])
         self._keys = nn.ParameterList([_keys(groups, width), _keys(members, width)])
 
@@ -59,27 +55,21 @@ class CoarseNetwork(nn.Module):
 
 
 class TaskEncoder(nn.Module):
-    """HMoRA's eq. 1: one transformer layer over the tokens with their positions, and a learned token behind them.
+    """HMoRA's eq. 1: one transformer layer over the tokens with their positions, and a learned token behind them."""
 
-    In front of them lies the member that sat last, if any.
-    """
-
-    def __init__(self, members: int, inputs: int, width: int, dropout: float) -> None:
+    def __init__(self, inputs: int, width: int, dropout: float) -> None:
         super().__init__()
         self._project = nn.Linear(inputs, width)
-        self._earlier = nn.Parameter(torch.randn(width) * 0.02)
-        self._sat = nn.Embedding(members + 1, width)
         self._task = nn.Parameter(torch.randn(width) * 0.02)
         self._layer = nn.TransformerEncoderLayer(width, 4, 2 * width, dropout, batch_first=True)
 
     def forward(self, batch: Batch) -> "Tensor":
         """Return what the learned token has become, [requests, width]."""
-        tokens = self._project(batch.embeddings) + batch.earlier[..., None] * self._earlier
+        tokens = self._project(batch.embeddings)
         tokens = tokens + _positions(*tokens.shape[1:])
-        count = len(tokens)
-        sequence = torch.cat([self._sat(batch.sat + 1)[:, None], tokens, self._task.expand(count, 1, -1)], 1)
-        always = torch.ones(count, 1, dtype=torch.bool)
-        encoded: Tensor = self._layer(sequence, src_key_padding_mask=~torch.cat([always, batch.present, always], 1))
+        sequence = torch.cat([tokens, self._task.expand(len(tokens), 1, -1)], 1)
+        always = torch.ones(len(tokens), 1, dtype=torch.bool)
+        encoded: Tensor = self._layer(sequence, src_key_padding_mask=~torch.cat([batch.present, always], 1))
         return encoded[:, -1]
 
 

@@ -1,7 +1,6 @@
-"""How a request is read for the coarse path: its tokens, those of what was said before, and who answered then."""
+"""How a message is read for the coarse path: by its tokens."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
@@ -14,20 +13,6 @@ if TYPE_CHECKING:
 
 TOKENS = 256
 """Tokens of a message that are read: as many from its beginning as from its end."""
-EARLIER_TOKENS = 64
-"""Tokens that are read of the message before, from its end."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reading:
-    """One request as it was read."""
-
-    ids: tuple[int, ...]
-    """Of the message's tokens, at least one."""
-    before: tuple[int, ...] = ()
-    """Of the last tokens of the message before."""
-    sat: int = -1
-    """The number of the member that answered then; -1 for none."""
 
 
 def encodable(text: str) -> str:
@@ -36,30 +21,18 @@ def encodable(text: str) -> str:
 
 
 class Reader:
-    """Reads requests with the base's tokenizer and embeddings."""
+    """Reads messages with the base's tokenizer and embeddings."""
 
     def __init__(self, tokenizer: "Tokenizer", table: TokenTable) -> None:
         self._tokenizer = tokenizer
         self.table = table
 
-    def read(self, message: str, before: str = "", sat: int = -1) -> Reading:
-        """Read one request."""
-        ids = self._ids(message)
-        if len(ids) > TOKENS:
-            ids = [*ids[: TOKENS // 2], *ids[-TOKENS // 2 :]]
-        return Reading(ids=tuple(ids) or (0,), before=tuple(self._ids(before)[-EARLIER_TOKENS:]), sat=sat)
+    def read(self, message: str) -> list[int]:
+        """Return the ids of a message's tokens, at least one."""
+        ids: list[int] = self._tokenizer.encode(encodable(message), add_special_tokens=False).ids
+        return [*ids[: TOKENS // 2], *ids[-TOKENS // 2 :]] if len(ids) > TOKENS else ids or [0]
 
-    def batch(self, readings: Sequence[Reading]) -> Batch:
-        """Lay readings side by side."""
-        embeddings, lengths = self.table.embed([(*reading.before, *reading.ids) for reading in readings])
-        places = torch.arange(embeddings.shape[1])
-        return Batch(
-            embeddings=embeddings,
-            present=places < lengths[:, None],
-            earlier=places < torch.tensor([len(reading.before) for reading in readings])[:, None],
-            sat=torch.tensor([reading.sat for reading in readings]),
-        )
-
-    def _ids(self, text: str) -> list[int]:
-        ids: list[int] = self._tokenizer.encode(encodable(text), add_special_tokens=False).ids
-        return ids
+    def batch(self, readings: Sequence[Sequence[int]]) -> Batch:
+        """Lay messages side by side."""
+        embeddings, lengths = self.table.embed(readings)
+        return Batch(embeddings=embeddings, present=torch.arange(embeddings.shape[1]) < lengths[:, None])

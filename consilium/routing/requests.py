@@ -8,7 +8,7 @@ from random import Random
 from consilium.errors import BadRows
 from consilium.members.catalogue import Catalogue, Member
 from consilium.routing.classifier import Example
-from consilium.routing.conversations import STAYS_HELD_OUT, in_conversation
+from consilium.routing.conversations import STAYS, STAYS_HELD_OUT, said_after
 from consilium.routing.injections import INJECTIONS, INJECTIONS_HELD_OUT, injected
 from consilium.routing.layouts import LAYOUTS, laid_out
 from consilium.routing.sources import held_out, sources, unlabelled
@@ -17,6 +17,11 @@ from consilium.training.rows import Row
 
 LAID_OUT = 0.4
 """Share of the rows to learn from that are also shown in another layout."""
+OFTEN = 8
+"""How often what there is little of is shown, that it is not drowned: requests from elsewhere, and rows of members that
+have few beside others; those no more often than makes them as many."""
+CALLED = 20
+"""How often a follow-up that calls a member is shown."""
 INJECTED = 0.03
 """Share of the examples that are also shown with an instruction to seat another member."""
 TRIED = 60
@@ -34,7 +39,10 @@ class Requests:
     trials: dict[str, tuple[Example, ...]]
     """Examples by condition: ``raw``, ``phrased``, ``layout/…``, ``source/…``, ``injected``, and follow-ups that
     ``stay`` with who answered or ``call`` a member; none of them, nor their layouts, sources, phrasings and injections,
-    is among those to fit on."""
+    is among those to fit on. Rows of members that are not in the first folder stand apart, under their folder's
+    name: ``personas/raw`` and so on."""
+    stays: tuple[str, ...] = STAYS
+    """Messages that leave it with whoever has just answered."""
 
 
 def gather(
@@ -42,7 +50,7 @@ def gather(
 ) -> Requests:
     """Return the requests of all members whose rows are in the folders.
 
-    A row is shown as it is, under an instruction, and some in another layout; some stand in a conversation.
+    A row is shown as it is, under an instruction, and some in another layout.
 
     Args:
         catalogue: the members.
@@ -63,13 +71,18 @@ def gather(
     fit: list[Example] = []
     dev: list[Example] = []
     trials: dict[str, list[Example]] = {}
+    splits = {member.name: split_of(member, folders) for member in members}
+    rows = min(rows or 10**9, max(len(split.train) for split in splits.values()))
     for member in members:
-        split = split_of(member, folders)
-        learned = chance.sample(split.train, min(len(split.train), rows or len(split.train)))
-        fit += _shown(member, learned, old, chance)
+        split = splits[member.name]
+        learned = chance.sample(split.train, min(len(split.train), rows))
+        for _ in range(min(OFTEN, rows // len(learned))):
+            fit += _shown(member, learned, old, chance)
         dev += _shown(member, split.dev, old, chance)
+        folder = next(folder for folder in folders if data_of(member, [folder]) is not None)
+        apart = "" if folder == folders[0] else f"{folder.name}/"
         for name, examples in _tried(member, split.test, new, chance):
-            trials.setdefault(name, []).extend(examples)
+            trials.setdefault(apart + name, []).extend(examples)
     elsewhere = sources(more, catalogue.fallback) if more else {}
     for name, examples in elsewhere.items():
         drawn = chance.sample(examples, len(examples))
@@ -77,23 +90,32 @@ def gather(
             trials[f"source/{name}"] = drawn[:TRIED]
         else:
             border = len(drawn) * 9 // 10
-            fit += drawn[:border]
+            fit += drawn[:border] * OFTEN
             dev += drawn[border:]
-    calls = {member.name: member.persona.follow_ups[::3] + member.persona.follow_ups[1::3] for member in members}
-    new_calls = {member.name: member.persona.follow_ups[2::3] for member in members}
+    calls, new_calls = _calls(members)
     names = list(catalogue.members)
     for part in (fit, dev):
         part += [shown for _, shown in injected(part, names, INJECTIONS, round(INJECTED * len(part)), seed=seed)]
-    alone = trials.get("raw") or trials["phrased"]
+    alone = trials.get("raw") or next(iter(trials.values()))
     trials["injected"] = [shown for _, shown in injected(alone, names, INJECTIONS_HELD_OUT, 5 * TRIED, seed=seed)]
-    trials["stay"] = in_conversation(alone, {}, stays=STAYS_HELD_OUT, per_follow_up=TRIED, seed=seed)[len(alone) :]
-    trials["call"] = in_conversation(alone, new_calls, stays=(), per_follow_up=TRIED, seed=seed)[len(alone) :]
+    stays = [Example(message=message, member="") for message in STAYS_HELD_OUT]
+    trials["stay"] = said_after(stays, alone, TRIED, seed=seed)
+    trials["call"] = said_after(new_calls, alone, TRIED, seed=seed)
     return Requests(
-        fit=tuple(in_conversation(fit, calls, seed=seed)),
+        fit=(*fit, *calls * CALLED),
         unlabelled=tuple(unlabelled(more)) if more else (),
-        dev=tuple(in_conversation(dev, calls, per_follow_up=2, seed=seed)),
+        dev=tuple(dev),
         trials={name: tuple(examples) for name, examples in trials.items() if examples},
     )
+
+
+def _calls(members: Sequence[Member]) -> tuple[list[Example], list[Example]]:
+    """Return what calls each member in mid-conversation: to fit on, and to try."""
+    found: tuple[list[Example], list[Example]] = ([], [])
+    for member in members:
+        for place, message in enumerate(member.persona.follow_ups):
+            found[place % 3 == 2].append(Example(message=message, member=member.name))
+    return found
 
 
 def _shown(member: Member, rows: Sequence[Row], layouts: Sequence[str], chance: Random) -> Iterator[Example]:

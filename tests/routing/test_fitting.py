@@ -8,7 +8,7 @@ from tokenizers.pre_tokenizers import WhitespaceSplit
 
 from consilium.errors import BadSettings
 from consilium.routing.fitting import FitSettings, FitStep, calibrate, fit_coarse
-from consilium.routing.reading import EARLIER_TOKENS, TOKENS, Reader
+from consilium.routing.reading import TOKENS, Reader
 from consilium.routing.table import TokenTable
 
 INPUTS = 16
@@ -44,13 +44,6 @@ def test_order_tells_members_apart_and_groups_follow(reader: Reader) -> None:
     assert steps[-1].loss < steps[0].loss
 
 
-def test_who_sat_before_tells_where_a_follow_up_goes(reader: Reader) -> None:
-    texts, labels = some(240, seed=2), torch.arange(240) % 3
-    readings = [reader.read("w3 w4", before=text, sat=n) for text, n in zip(texts, labels.tolist(), strict=True)]
-    fitted = fit_coarse(reader, readings[:200], torch.eye(3)[labels[:200]], GROUP_OF, SMALL)
-    assert (fitted(reader.batch(readings[200:]))[1].argmax(-1) == labels[200:]).float().mean() > 0.95
-
-
 @pytest.mark.parametrize("regulariser", ["gjs", "balance", "none"])
 def test_the_same_seed_makes_the_same_network(reader: Reader, regulariser: str) -> None:
     readings = [reader.read(text) for text in some(40, seed=3)]
@@ -82,13 +75,10 @@ def test_the_mixture_leans_on_the_path_that_is_right(right: str, trust: float) -
     assert (mixed.argmax(-1) == targets.argmax(-1)).float().mean() > 0.9
 
 
-def test_a_request_is_read_from_both_ends_and_what_was_before_from_its_end(reader: Reader) -> None:
-    long = " ".join(f"w{1 + number % 9}" for number in range(1_000))
-    reading = reader.read(long, before=f"{long} w50", sat=2)
-    assert (len(reading.ids), len(reading.before), reading.before[-1]) == (TOKENS, EARLIER_TOKENS, 50)
-    assert reader.read("").ids == (0,)
+def test_a_message_is_read_from_both_ends(reader: Reader) -> None:
+    reading = reader.read(" ".join(f"w{1 + number % 50}" for number in range(1_000)))
+    assert (len(reading), reading[0], reading[-1]) == (TOKENS, 1, 50)
+    assert reader.read("") == [0]
     batch = reader.batch([reading, reader.read("w1 w2")])
-    assert batch.embeddings.shape == (2, TOKENS + EARLIER_TOKENS, INPUTS)
-    assert batch.present.sum(-1).tolist() == [TOKENS + EARLIER_TOKENS, 2]
-    assert batch.earlier.sum(-1).tolist() == [EARLIER_TOKENS, 0]
-    assert batch.sat.tolist() == [2, -1]
+    assert batch.embeddings.shape == (2, TOKENS, INPUTS)
+    assert batch.present.sum(-1).tolist() == [TOKENS, 2]

@@ -10,12 +10,12 @@ from consilium.members.base import Base
 from consilium.members.catalogue import Catalogue
 from consilium.routing.cascade import joined
 from consilium.routing.hierarchical import HierarchicalRouter
-from consilium.routing.making import certainty, weighed
+from consilium.routing.making import certainty, make_router, weighed
 from consilium.routing.protocol import Request
 from consilium.routing.router_file import MAX_BYTES, RouterTensors, read_router, write_router
 from consilium.testing.router import RouterConformance
 from tests.support.personas import write_catalogue, write_persona
-from tests.support.routers import GROUP_OF, TOLD, asked, small_router, write_crew_of
+from tests.support.routers import DEV, EXAMPLES, GROUP_OF, SETTINGS, TOLD, asked, small_router, write_crew_of
 from tests.support.tiny import write_tiny_base
 
 
@@ -73,11 +73,27 @@ async def test_a_newcomer_is_found_by_its_examples(file: RouterTensors, base: Ba
     assert sorted(decision.scores) == sorted(TOLD)
 
 
+async def test_a_follow_up_stays_with_whoever_has_just_answered(base: Base, tmp_path: Path) -> None:
+    """Also with a newcomer; a request for another member goes there, and a stranger is nobody to stay with."""
+    card, tensors = make_router(
+        EXAMPLES, DEV, GROUP_OF, base, stays=[f"w15 w{number}" for number in range(100, 130)], settings=SETTINGS
+    )
+    file = RouterTensors(card=card, tensors=tensors, digest="")
+    router = HierarchicalRouter(file, base, write_crew_of(tmp_path, "cook"))
+    for sat in (*TOLD, "stranger"):
+        found = await router.explain(Request(message="w15 w140", seats=1, sat=(sat,)))
+        assert found.decision.seats[0].member == sat or sat == "stranger"
+        assert (found.stay > 0.5) == (sat in TOLD)
+    called = await router.explain(Request(message=asked("pilot", 70), seats=1, sat=("mate",)))
+    assert called.decision.seats[0].member == "pilot"
+    assert called.stay < 0.5
+
+
 @pytest.mark.parametrize(
     "message", ["", " ", "x", "word " * 10_000, "\x00\x01\xff", "漢字かな交じり文", "\udcff", "🛶" * 300]
 )
 async def test_any_message_is_decided(fitted: HierarchicalRouter, message: str) -> None:
-    decision = await fitted.route(Request(message=message, seats=2, history=("w1",), sat=("nobody",)))
+    decision = await fitted.route(Request(message=message, seats=2, history=("w1",), sat=("mate",)))
     assert decision.seats
 
 

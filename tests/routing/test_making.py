@@ -49,7 +49,6 @@ def test_the_coarse_path_learns_from_the_deep_stage_what_no_example_says(base: B
     unlabelled = [f"{word} {asked('mate', number)}" for number in range(40)]
     mate = list(GROUP_OF).index("mate")
     learned, plain = (
-        float(cascade(base, unlabelled=texts).fast.decide([word], [""], [-1]).members.coarse[0, mate])
-        for texts in (unlabelled, [])
+        float(cascade(base, unlabelled=texts).fast.decide([word]).members.coarse[0, mate]) for texts in (unlabelled, [])
     )
     assert learned > plain + 0.3

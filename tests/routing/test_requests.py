@@ -7,7 +7,7 @@ import pytest
 
 from consilium.members.catalogue import Catalogue
 from consilium.routing.classifier import Example
-from consilium.routing.conversations import STAYS, STAYS_HELD_OUT, in_conversation
+from consilium.routing.conversations import STAYS, STAYS_HELD_OUT, said_after
 from consilium.routing.injections import INJECTIONS, INJECTIONS_HELD_OUT
 from consilium.routing.layouts import LAYOUTS
 from consilium.routing.requests import TRIED, Requests, gather
@@ -72,15 +72,13 @@ def test_sources_that_are_held_out_are_tried_and_never_fitted_on(crew: Catalogue
 
 
 def test_follow_ups_go_to_whoever_answered_or_is_called(requests: Requests) -> None:
-    stays = [each for each in requests.fit if each.message in STAYS]
-    assert {each.message for each in stays} == set(STAYS)
-    assert all(each.member == each.sat and each.before for each in stays)
-    called = [each for each in requests.fit if each.message == "and the mate?"]
-    assert {each.member for each in called} == {"mate"}
-    assert {each.sat for each in called} == {"mate", "pilot"}
+    assert {each.member for each in requests.fit if each.message == "and the mate?"} == {"mate"}
     assert {each.message for each in requests.trials["stay"]} == set(STAYS_HELD_OUT)
+    assert all(each.member == each.sat for each in requests.trials["stay"])
+    assert {each.sat for each in requests.trials["call"]} == {"mate", "pilot"}
     calls = {(each.message, each.member) for each in requests.trials["call"]}
     assert calls == {(f"what does the {name} say?", name) for name in ("pilot", "mate")}
+    assert requests.stays == STAYS
     assert not set(STAYS) & set(STAYS_HELD_OUT)
 
 
@@ -98,12 +96,22 @@ def test_some_requests_hold_instructions_to_the_router_and_those_to_try_others(r
         assert f"{each.member} " in each.message.lower()  # its own request is still whole
 
 
-def test_some_requests_stand_in_a_conversation_with_another(requests: Requests) -> None:
-    apart = [each for each in requests.fit if each.before and each.sat != each.member]
-    assert 0.05 < len(apart) / len(requests.fit) < 0.4
+def test_members_with_few_rows_are_shown_them_again_and_those_of_later_folders_stand_apart(crew: Catalogue) -> None:
+    own = crew.root / "other" / "mate"
+    own.parent.mkdir()
+    (crew.root / "data" / "mate").rename(own)
+    train = own / "train.jsonl"
+    train.write_text("".join(train.read_text().splitlines(keepends=True)[:40]))
+    found = gather(crew, [crew.root / "data", own.parent])
+    shown = [each.message for each in found.fit]
+    assert {shown.count(f"Do this: pilot train boat {n}") for n in range(1, 100, 2)} == {1}
+    assert {shown.count(f"Do this: mate train boat {n}") for n in range(1, 40, 2)} == {2}  # 40 rows beside 100
+    for kind in ("raw", "phrased"):
+        assert {each.member for each in found.trials[kind]} == {"pilot"}
+        assert {each.member for each in found.trials[f"other/{kind}"]} == {"mate"}
 
 
 def test_the_same_seed_draws_the_same_conversations() -> None:
-    examples = [Example(message=f"boat {number}", member="pilot") for number in range(50)]
-    first, again, other = (in_conversation(examples, {}, seed=seed) for seed in (0, 0, 1))
+    examples = [Example(message=f"boat {number}", member=("pilot", "mate")[number % 2]) for number in range(50)]
+    first, again, other = (said_after(examples, examples, 3, seed=seed) for seed in (0, 0, 1))
     assert first == again != other
