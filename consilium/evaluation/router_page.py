@@ -15,8 +15,9 @@ _HOW_TO_READ = """\
 Each router answers requests that none was fitted on: *raw*, as they come; *phrased*, under instructions that were kept
 out; *layout*, in layouts that were kept out; *source*, from elsewhere, of sources that were kept out; *stay* and
 *call*, follow-ups in a conversation that leave it with who answered, or call another; *shift*, layouts and sources
-together. A kind that bears a folder's name holds the rows, in whatever form, of the members whose data lies there. Shares in percent of requests whose first member is the right one; in brackets the 95 % interval of a
-difference, requests drawn in pairs."""
+together. A kind that bears a folder's name holds the rows, in whatever form, of the members whose data lies there.
+Shares in percent of requests whose first member is the right one; in brackets the 95 % interval of a difference,
+requests drawn in pairs."""
 
 _WORTH = """\
 Whoever a router seats answers the row. *own*: what the row's own member would have earned in its headline metric;
