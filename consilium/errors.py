@@ -10,6 +10,7 @@
     │   ├── BadPersona                    a persona, card or catalogue file that breaks its schema
     │   ├── AdapterRefused                an adapter that may not be loaded
     │   ├── BadRows                       data rows that cannot be trained or scored on
+    │   ├── BadScript                     a script, or the record of its play, that cannot be played
     │   └── BadSettings                   a setting that is unknown or out of range
     ├── BaseError (OSError)               the base model's files
     │   ├── BaseCorrupt                   a checksum that does not match
@@ -65,6 +66,10 @@ class AdapterRefused(BadInput):
 
 class BadRows(BadInput):
     """Rows of data that cannot be trained or scored on."""
+
+
+class BadScript(BadInput):
+    """A script, or the record of a play, that cannot be played; the message names the file and the line."""
 
 
 class BadSettings(BadInput):

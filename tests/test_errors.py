@@ -15,6 +15,7 @@ KIN: dict[str, tuple[type[Exception], ...]] = {
     "BadPersona": (ValueError,),
     "AdapterRefused": (ValueError,),
     "BadRows": (ValueError,),
+    "BadScript": (ValueError,),
     "BadSettings": (ValueError,),
     "BaseCorrupt": (OSError,),
     "BaseUnavailable": (OSError,),

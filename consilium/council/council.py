@@ -24,6 +24,7 @@ from consilium.council.turn import Turn
 from consilium.errors import BadInput, BadSettings, EngineLost
 from consilium.ledger.entries import OutcomeEntry, TurnLog
 from consilium.members.base import Progress
+from consilium.members.catalogue import Catalogue
 from consilium.routing.protocol import Decision
 
 if TYPE_CHECKING:
@@ -58,6 +59,7 @@ class Council:
         engine: "Engine | str | None" = None,
         router: "Router | None" = None,
         ledger: "Ledger | None" = None,
+        catalogue: Catalogue | None = None,
         progress: Progress | None = None,
         **settings: object,
     ) -> Self:
@@ -68,6 +70,7 @@ class Council:
             router: a router of your own; the default is the one fitted for the catalogue, where it lies beside it;
                 else the nearest centroid of the members' example requests.
             ledger: a ledger of your own; the default is the one at the ``database`` setting.
+            catalogue: members of your own choice; the default is what lies at the ``personas`` setting.
             progress: told what is being done while the base model is provisioned.
             settings: any field of `consilium.settings.Settings`.
 
@@ -75,7 +78,11 @@ class Council:
             BadSettings, BadPersona, AdapterRefused: something in the configuration or the catalogue is wrong.
             BaseUnavailable, BaseCorrupt, CacheUnwritable: the base model cannot be had.
         """
-        return cls(assemble(engine=engine, router=router, ledger=ledger, progress=progress, settings=settings))
+        return cls(
+            assemble(
+                engine=engine, router=router, ledger=ledger, catalogue=catalogue, progress=progress, settings=settings
+            )
+        )
 
     @property
     def parts(self) -> Parts:

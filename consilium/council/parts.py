@@ -48,12 +48,13 @@ def assemble(
     engine: Engine | str | None,
     router: Router | None,
     ledger: Ledger | None,
+    catalogue: Catalogue | None,
     progress: Progress | None,
     settings: Mapping[str, object],
 ) -> Parts:
     """Build what was not handed over; the base is opened only where something needs it. Raises as `Council.open`."""
     chosen = Settings.load(**settings, engine=engine if isinstance(engine, str) else None)
-    catalogue = Catalogue.load(chosen.personas)
+    catalogue = catalogue or Catalogue.load(chosen.personas)
     if engine is None or isinstance(engine, str):
         base = open_base(chosen.base, cache=chosen.cache_dir, progress=progress)
         engine = _vllm(base, catalogue, chosen) if chosen.engine == "vllm" else _embedded(base, catalogue)

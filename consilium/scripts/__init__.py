@@ -1,0 +1,1 @@
+"""Scripts: a play for the council that is also a test. Who may sit, what is said, and what must hold."""
