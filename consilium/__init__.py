@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from consilium.errors import ConsiliumError
     from consilium.ledger.memory import MemoryLedger
     from consilium.members.catalogue import Catalogue
+    from consilium.scripts.play import Play
+    from consilium.scripts.script import Script
 
 __version__ = "0.1.0"
 
@@ -29,6 +31,8 @@ _HOMES = {
     "Decided": "consilium.council.events",
     "Event": "consilium.council.events",
     "MemoryLedger": "consilium.ledger.memory",
+    "Play": "consilium.scripts.play",
+    "Script": "consilium.scripts.script",
     "ScriptedEngine": "consilium.engines.scripted",
     "Seat": "consilium.council.turn",
     "Session": "consilium.council.session",
@@ -46,6 +50,8 @@ __all__ = [
     "Decided",
     "Event",
     "MemoryLedger",
+    "Play",
+    "Script",
     "ScriptedEngine",
     "Seat",
     "Session",

@@ -25,6 +25,8 @@ def test_the_public_surface_grows_on_purpose_only() -> None:
         "Decided",
         "Event",
         "MemoryLedger",
+        "Play",
+        "Script",
         "ScriptedEngine",
         "Seat",
         "Session",

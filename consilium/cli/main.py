@@ -13,6 +13,7 @@ from consilium.cli.engine import engine_app
 from consilium.cli.evaluating import eval_app
 from consilium.cli.ledger import ledger_app, outcome_app
 from consilium.cli.members import members_app
+from consilium.cli.play import play
 from consilium.cli.rendering import clean
 from consilium.cli.routing import TRAIN_EXAMPLES, train_router
 from consilium.cli.training import train_app
@@ -29,6 +30,7 @@ app = typer.Typer(
 app.command()(ask)
 app.command()(chat)
 app.command()(route)
+app.command()(play)
 train_app.command("router", epilog=TRAIN_EXAMPLES)(train_router)
 eval_app.command("router", epilog=EVAL_EXAMPLES)(eval_router)
 app.add_typer(members_app, name="members")

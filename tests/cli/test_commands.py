@@ -27,6 +27,7 @@ async def recorded(tmp_path: Path) -> str:
         "ask",
         "chat",
         "route",
+        "play",
         "members",
         "members import",
         "members export",
