@@ -65,6 +65,8 @@ class Transcript:
 def decided(decision: DecisionEntry) -> RenderableType:
     """Return who sits, and every member's score."""
     seats = ", ".join(f"[bold]{seat.member}[/bold] {seat.weight:.2f}" for seat in decision.seats)
+    if decision.router == "pinned":  # nobody was chosen, so that the scores explain nothing
+        return f"[cyan]seats[/cyan]    {seats}  [dim](pinned)[/dim]"
     ranked = sorted(decision.scores.items(), key=lambda item: -item[1])
     scores = "  ".join(f"{name} {score:.2f}" for name, score in ranked)
     why = "nobody fits; the bare base sits" if decision.abstained else f"{decision.router} router"

@@ -124,7 +124,6 @@ def account(play: Play) -> dict[str, Any]:
     """Return what a play came to, without what is another each time: ids, times, and the like."""
     return {
         "title": play.title,
-        "stopped": play.stopped is not None,
         "turns": [_turn_account(played) for played in play.turns],
         "checks": [_check_account(check) for check in play.checks],
     }
