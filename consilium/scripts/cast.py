@@ -41,6 +41,8 @@ class Casting:
     def check(self) -> None:
         """Raise `BadScript` where nobody is left to sit, or the limits contradict each other."""
         fault, speakers = self.script.source.fault, self.script.file.speakers
+        if lacking := [name for name in self.chosen if name not in self.catalogue.members]:
+            raise fault(("cast", "cards"), f"this council has no {lacking[0]!r}. Open it with `script.open()`.")
         if both := self.mute & set(self.pinned):
             raise fault(("cast", "pinned"), f"{min(both)!r} is pinned and mute. Take it out of one of the two.")
         if not self.chosen and not self.pinned:

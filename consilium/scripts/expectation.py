@@ -1,20 +1,23 @@
 """What a script expects: of one turn, or of the whole play."""
 
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Self, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator, model_validator
 
-from consilium.members.persona import Slug, Text
+from consilium.members.persona import Text
 
-Share = Annotated[float, Field(ge=0, le=1)]
-Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_-]{0,39}$")]
-
-
-class _Table(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+Share: TypeAlias = Annotated[float, Field(ge=0, le=1)]
+Name: TypeAlias = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_-]{0,39}$")]
+"""Of a member, role, variable, turn, or set of rows."""
 
 
-class Number(_Table):
+class Table(BaseModel):
+    """A table of a script; what stands under a field in the code is what docs/scripts.md says of it."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+
+class Number(Table):
     """The only number in the verdict, or the last of several: near a value, or in a range."""
 
     near: float | str | None = None
@@ -22,7 +25,9 @@ class Number(_Table):
     within: Annotated[float, Field(ge=0)] = 0.0
     """How far from ``near`` it may be."""
     least: float | None = None
+    """The lower bound."""
     most: float | None = None
+    """The upper bound."""
 
     @model_validator(mode="after")
     def _says_something(self) -> Self:
@@ -31,7 +36,7 @@ class Number(_Table):
         return self
 
 
-class Measured(_Table):
+class Measured(Table):
     """A metric of the verdict against references."""
 
     name: Name
@@ -39,9 +44,10 @@ class Measured(_Table):
     references: tuple[Text, ...] = ()
     """Accepted texts; names in braces are replaced."""
     at_least: Share
+    """The least that will do."""
 
 
-class Judged(_Table):
+class Judged(Table):
     """A judge's answer to a question about the verdict: how likely it finds Yes against No, from 0 to 1."""
 
     question: Text
@@ -49,9 +55,10 @@ class Judged(_Table):
     by: Name | None = None
     """The member or role that judges. Default: the catalogue's fallback, the bare base."""
     at_least: Share
+    """The least that will do."""
 
 
-class Expectation(_Table):
+class Expectation(Table):
     """What must hold after a turn. Each field that is given is one expectation."""
 
     sits: tuple[Name, ...] = ()
@@ -102,6 +109,3 @@ class EndExpectation(Expectation):
     Sitting, abstaining and dissent count where any turn had it; tokens are all of the play's; agreement is the mean of
     its turns; texts are those of the last verdict.
     """
-
-
-__all__ = ["EndExpectation", "Expectation", "Judged", "Measured", "Number", "Slug"]

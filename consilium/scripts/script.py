@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
+from graphlib import CycleError
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
@@ -14,7 +15,7 @@ from consilium.scripts.script_file import ScriptFile
 from consilium.scripts.soundness import check_members, check_script
 from consilium.scripts.source import Source, read_source
 from consilium.scripts.steps import Step, steps_of
-from consilium.scripts.template import CycleError, resolved
+from consilium.scripts.template import resolved
 
 if TYPE_CHECKING:
     from consilium.council.council import Council

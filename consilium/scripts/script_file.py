@@ -4,8 +4,6 @@ from collections.abc import Iterator
 from typing import Annotated, Literal, Self, TypeAlias
 
 from pydantic import (
-    BaseModel,
-    ConfigDict,
     Field,
     StrictBool,
     StrictFloat,
@@ -15,25 +13,20 @@ from pydantic import (
 )
 
 from consilium.members.persona import Slug, Text
-from consilium.scripts.expectation import EndExpectation, Expectation
+from consilium.scripts.expectation import EndExpectation, Expectation, Name, Table
 from consilium.scripts.source import Place
 from consilium.settings import Method
 
 MAX_TURNS = 1_000
 """More are refused before anything is paid; thousands of rows are a batch job."""
 
-Name: TypeAlias = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_-]{0,39}$")]
 Value: TypeAlias = str | StrictBool | StrictInt | StrictFloat
 """What a variable or a column holds; it goes into texts as it is written."""
 Policy: TypeAlias = Literal["router", "round-robin", "everyone-once", "talkativeness", "order"]
 FileName: TypeAlias = Annotated[str, StringConstraints(pattern=r"^[^/\\\x00]+$", max_length=200)]
 
 
-class _Table(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Cast(_Table):
+class Cast(Table):
     """Who may sit. Without members, groups and cards, everybody in the catalogue may."""
 
     members: tuple[Slug, ...] = ()
@@ -42,7 +35,7 @@ class Cast(_Table):
     """Groups all of whose members may sit."""
     cards: tuple[FileName, ...] = ()
     """Character cards beside the script; each becomes a member for the time of the play, and may sit."""
-    roles: dict[Name, Slug] = {}
+    roles: dict[Name, Slug] = Field(default_factory=dict)
     """Names for members that hold in this script; anywhere else in it a role may stand for its member."""
     pinned: tuple[Name, ...] = ()
     """Members or roles that sit in every turn, beside whom the policy chooses."""
@@ -50,7 +43,7 @@ class Cast(_Table):
     """Members or roles that never sit, though their group may."""
 
 
-class Speakers(_Table):
+class Speakers(Table):
     """Who of the cast sits in a turn that does not say so itself."""
 
     policy: Policy = "router"
@@ -61,9 +54,9 @@ class Speakers(_Table):
     """At most this many sit in a turn, those pinned aside. Default: 1, and with ``router`` the setting ``seats``."""
     order: tuple[Name, ...] = ()
     """Who sits in which turn (``order``): one name for each turn that names no members itself."""
-    talkativeness: dict[Name, Annotated[float, Field(ge=0, le=1_000)]] = {}
+    talkativeness: dict[Name, Annotated[float, Field(ge=0, le=1_000)]] = Field(default_factory=dict)
     """Weights of the draw (``talkativeness``); who is not named has 1, and 0 is never drawn."""
-    may_follow: dict[Name, tuple[Name, ...]] = {}
+    may_follow: dict[Name, tuple[Name, ...]] = Field(default_factory=dict)
     """Who may sit right after whose words were the verdict. After a member that is not named here anybody may."""
 
     @model_validator(mode="after")
@@ -76,7 +69,7 @@ class Speakers(_Table):
         return self
 
 
-class Limits(_Table):
+class Limits(Table):
     """What a play may cost, and what its chance starts from."""
 
     tokens: Annotated[int, Field(ge=1)] | None = None
@@ -91,7 +84,7 @@ class Limits(_Table):
     """Of all draws, the speakers' and the members'. Default: the setting."""
 
 
-class RowsFile(_Table):
+class RowsFile(Table):
     """Rows of data in a file beside the script."""
 
     file: FileName
@@ -100,7 +93,7 @@ class RowsFile(_Table):
     """Only the first so many."""
 
 
-class TurnScript(_Table):
+class TurnScript(Table):
     """One turn, or a block of turns: ``say``, ``played_by`` or ``turns``, exactly one of the three."""
 
     id: Name | None = None
@@ -146,21 +139,25 @@ class TurnScript(_Table):
         return self
 
 
-class ScriptFile(_Table):
+class ScriptFile(Table):
     """The whole file."""
 
     schema_version: Literal[1] = 1
+    """Of this format."""
     title: Text
     """What the play is called."""
     description: Text | None = None
     """What it is about."""
-    variables: dict[Name, Value] = {}
+    variables: dict[Name, Value] = Field(default_factory=dict)
     """Values for ``{NAME}`` in texts; they may stand in each other, and ``--set`` replaces them."""
-    rows: dict[Name, RowsFile | tuple[dict[str, Value], ...]] = {}
+    rows: dict[Name, RowsFile | tuple[dict[str, Value], ...]] = Field(default_factory=dict)
     """Data to loop over: a file, or the rows themselves."""
     cast: Cast = Cast()
+    """Who may sit."""
     speakers: Speakers = Speakers()
+    """Who of the cast sits when."""
     limits: Limits = Limits()
+    """What the play may cost, and what its chance starts from."""
     turns: Annotated[tuple[TurnScript, ...], Field(min_length=1)]
     """What is said, in order."""
     expect: EndExpectation | None = None

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from graphlib import CycleError, TopologicalSorter
+from graphlib import TopologicalSorter
 
 _NAME = re.compile(r"\{\{[\w.-]+\}\}|\{([a-zA-Z_][\w.-]*)\}")
 
@@ -30,7 +30,7 @@ def resolved(variables: Mapping[str, str]) -> dict[str, str]:
 
     Raises:
         KeyError: a name that is no variable; its arguments are the variable and the name.
-        CycleError: they go round in a circle; its second argument is the way.
+        graphlib.CycleError: they go round in a circle; its second argument is the way.
 
     >>> resolved({"whole": "{part}!", "part": "a"})["whole"]
     'a!'
@@ -44,6 +44,3 @@ def resolved(variables: Mapping[str, str]) -> dict[str, str]:
     for name in TopologicalSorter(needs).static_order():
         done[name] = filled(variables[name], done)
     return done
-
-
-__all__ = ["CycleError", "filled", "names_in", "resolved"]

@@ -180,6 +180,15 @@ async def test_another_council_needs_the_scripts_seed(harbour: Path) -> None:
             await seeded.play(council)
 
 
+async def test_a_council_without_the_scripts_character_is_refused(harbour: Path) -> None:
+    (harbour.parent / "skipper.json").write_text(card_json())
+    plain = Script.read(write_script(harbour.parent, SAY))
+    with_card = Script.read(write_script(harbour.parent, "[cast]\ncards = ['skipper.json']\n" + SAY, "b.play.toml"))
+    async with open_for(plain, harbour) as council:
+        with pytest.raises(BadScript, match=r"line 3: cast.cards: this council has no 'skipper'"):
+            await with_card.play(council)
+
+
 def test_a_play_can_be_had_without_an_event_loop(harbour: Path) -> None:
     script = Script.read(write_script(harbour.parent, SAY))
     council = open_for(script, harbour)
