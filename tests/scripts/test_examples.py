@@ -27,7 +27,9 @@ def test_six_scripts_come_with_the_package_and_fit_the_members() -> None:
 async def test_a_shipped_script_passes_and_is_replayed_to_the_byte(name: str, tmp_path: Path) -> None:
     script = Script.read(name)
     tape = Tape()
-    play = await played(script, tape.recording(script.open(ledger=MemoryLedger())))
+    # What is said is the same on a machine that is busy with other work; it only takes longer.
+    council = script.open(ledger=MemoryLedger(), deadline_s=1_800)
+    play = await played(script, tape.recording(council))
     assert play.passed, [*play.failed(), play.stopped]
     tape.write(tmp_path / "first.json", play)
 
