@@ -7,6 +7,7 @@
     │   ├── BadMessage                    an empty or over-long message
     │   ├── UnknownMember (LookupError)   no member of that name in the catalogue
     │   ├── UnknownTurn (LookupError)     no turn or session of that id in the ledger
+    │   ├── OutcomeDiffers                another outcome stands under that key
     │   ├── BadPersona                    a persona, card or catalogue file that breaks its schema
     │   ├── AdapterRefused                an adapter that may not be loaded
     │   ├── BadRows                       data rows that cannot be trained or scored on
@@ -23,6 +24,9 @@
     ├── LedgerError (RuntimeError)        the database
     │   ├── LedgerLocked (TimeoutError)   another process holds it
     │   ├── LedgerReadOnly (PermissionError)
+    │   ├── LedgerDamaged                 its file is not what was written
+    │   ├── LedgerFull                    no room is left on its disk
+    │   ├── TurnBusy                      somebody who lives is playing the turn
     │   └── LedgerVersion                 its schema is not this version's
     ├── TurnFailed (RuntimeError)         a turn in which nobody made a statement
     └── MissingExtra (ImportError)        an optional dependency is not installed
@@ -53,6 +57,10 @@ class UnknownMember(BadInput, LookupError):
 
 class UnknownTurn(BadInput, LookupError):
     """A turn, seat or session that the ledger does not hold."""
+
+
+class OutcomeDiffers(BadInput):
+    """A second outcome under a key, that says something else than the one which stands."""
 
 
 class BadPersona(BadInput):
@@ -117,6 +125,18 @@ class LedgerLocked(LedgerError, TimeoutError):
 
 class LedgerReadOnly(LedgerError, PermissionError):
     """The database or its folder cannot be written."""
+
+
+class LedgerDamaged(LedgerError):
+    """The database's file is no database, or not what was written to it."""
+
+
+class LedgerFull(LedgerError):
+    """The database's disk has no room left."""
+
+
+class TurnBusy(LedgerError):
+    """A turn that somebody who lives is playing; it can be neither resumed nor purged now."""
 
 
 class LedgerVersion(LedgerError):

@@ -51,13 +51,14 @@ def add(
     score: Annotated[float, typer.Argument(help="How good it was, from 0 to 1.")],
     seat: Annotated[int | None, typer.Option(help="Score this seat; without it the turn as a whole.")] = None,
     source: Annotated[Literal["user", "judge", "metric", "script"], typer.Option(help="Who says so.")] = "user",
+    weight: Annotated[float, typer.Option(help="How much it counts beside others.")] = 1.0,
     key: Annotated[str | None, typer.Option(help="Record it once under this key.", show_default=False)] = None,
     database: Database = None,
 ) -> None:
     """Record how good a turn, or one of its seats, was. The router learns from it."""
     from consilium.council.outcomes import outcome_entry
 
-    asyncio.run(_add(database, outcome_entry(turn, score=score, seat=seat, source=source, key=key)))
+    asyncio.run(_add(database, outcome_entry(turn, score=score, seat=seat, source=source, weight=weight, key=key)))
 
 
 def _ledger(database: str | None) -> "SqlLedger":

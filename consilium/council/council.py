@@ -168,7 +168,8 @@ class Council:
 
         Raises:
             UnknownTurn: the ledger holds no such turn or seat.
-            BadInput: the score is not in [0, 1].
+            BadInput: the score is not in [0, 1], or the weight not in (0, 1e9].
+            OutcomeDiffers: another outcome stands under the key.
         """
         asked = outcome_entry(turn if isinstance(turn, str) else turn.id, **scored)
         await self._start()

@@ -10,6 +10,7 @@ from sqlalchemy import (
     Dialect,
     ForeignKey,
     ForeignKeyConstraint,
+    Index,
     MetaData,
     TypeDecorator,
     UniqueConstraint,
@@ -84,7 +85,8 @@ class TurnRow(Table):
     __tablename__ = "turns"
     __table_args__ = (
         UniqueConstraint("session_id", "number"),
-        CheckConstraint("status IN ('open', 'concluded', 'failed')", name="status"),
+        CheckConstraint("status IN ('open', 'interrupted', 'concluded', 'failed')", name="status"),
+        Index(None, "admitted_at", "id"),
     )
 
     id: Mapped[str] = mapped_column(primary_key=True)
@@ -93,8 +95,10 @@ class TurnRow(Table):
     message: Mapped[str]
     options: Mapped[dict[str, Any]]
     status: Mapped[str] = mapped_column(index=True)
-    admitted_at: Mapped[datetime] = mapped_column(index=True)
+    admitted_at: Mapped[datetime]
     closed_at: Mapped[datetime | None]
+    player: Mapped[str | None]
+    tries: Mapped[int]
 
 
 class DecisionRow(Table):
@@ -108,6 +112,7 @@ class DecisionRow(Table):
     scores: Mapped[dict[str, Any]]
     propensities: Mapped[dict[str, Any]]
     abstained: Mapped[bool]
+    exploration: Mapped[float]
 
 
 class SeatRow(Table):
@@ -141,6 +146,7 @@ class StatementRow(Table):
     first_token_ms: Mapped[float]
     latency_ms: Mapped[float]
     engine: Mapped[str]
+    prompt_digest: Mapped[str | None]
 
 
 class VerdictRow(Table):
@@ -164,6 +170,7 @@ class OutcomeRow(Table):
     __table_args__ = (
         ForeignKeyConstraint(["turn_id", "seat"], ["seats.turn_id", "seats.number"]),
         CheckConstraint("score >= 0 AND score <= 1", name="score"),
+        CheckConstraint("weight > 0 AND weight <= 1e9", name="weight"),
     )
 
     key: Mapped[str] = mapped_column(primary_key=True)
@@ -171,4 +178,5 @@ class OutcomeRow(Table):
     seat: Mapped[int | None]
     score: Mapped[float]
     source: Mapped[str]
+    weight: Mapped[float]
     scored_at: Mapped[datetime]

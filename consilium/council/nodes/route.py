@@ -50,5 +50,6 @@ def _entry(turn_id: str, decision: Decision, context: TurnContext) -> DecisionEn
         scores=decision.scores,
         propensities=decision.propensities,
         abstained=decision.abstained,
+        exploration=sum(min(share, 1 - share) for share in decision.propensities.values()) / 2,
         seats=seats,
     )
