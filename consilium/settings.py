@@ -78,6 +78,8 @@ class Settings(BaseSettings):
     deadline_s: Annotated[float, Field(gt=0)] = 120.0
     """Seconds each seat has for its statement."""
     seed: int = 0
+    recover: bool = True
+    """Whether a council, when it starts, takes up the turns that were cut off."""
 
     @field_validator("base_url")
     @classmethod

@@ -244,7 +244,7 @@ async def test_whoever_stops_listening_stops_the_turn(open_council: Open) -> Non
         with pytest.raises(asyncio.CancelledError):
             await asking
         (log,) = await council.parts.ledger.turns()
-        assert log.turn.status == "open"
+        assert log.turn.status == "interrupted"
         assert log.statements == ()
 
 
