@@ -48,6 +48,14 @@ def child_environment(**more: str) -> dict[str, str]:
     return {**os.environ, **more}  # noqa: TID251 - handed on, not read
 
 
+def restrict_checkpoints() -> None:
+    """Have LangGraph read nothing but plain values from checkpoints, also where nobody tells it so in the call.
+
+    It looks at the environment when it is imported first; each saver of ours is told in the call too.
+    """
+    os.environ.setdefault("LANGGRAPH_STRICT_MSGPACK", "true")  # noqa: TID251 - LangGraph's own switch
+
+
 class Settings(BaseSettings):
     """Everything that can be configured, in one frozen value."""
 

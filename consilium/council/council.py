@@ -251,6 +251,8 @@ class Council:
         return build_graph(saver)
 
     async def _resume(self, turn_id: str) -> Turn:
+        from langgraph.checkpoint.base import BaseCheckpointSaver
+
         graph, started = await self._start(), time.perf_counter()
         if turn_id in self._in_hand:
             raise TurnBusy(f"turn {turn_id!r} is being played by this council. Wait until it is done.")
@@ -259,6 +261,8 @@ class Council:
             log = await self._parts.ledger.claim(turn_id)
             if log.turn.status != "open":
                 return Turn.from_log(log)
+            if isinstance(saver := graph.checkpointer, BaseCheckpointSaver):
+                await saver.adelete_thread(turn_id)  # the ledger is the truth: what lies there is never read
             admission = await Admission.again(log, self._parts)
             return await _last(self._play(graph, admission, self._context(turn_id, log), started))
         finally:

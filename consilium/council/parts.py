@@ -25,8 +25,8 @@ class Parts:
     router: PinnedRouter
     engine: Engine
     ledger: Ledger
-    checkpoints: Path | None
-    """File of LangGraph's checkpoints; None keeps them in memory."""
+    checkpoints: Path | str | None
+    """File or PostgreSQL URL of LangGraph's checkpoints; None keeps them in memory."""
 
     def member_entries(self) -> list[MemberEntry]:
         """Return every member as the ledger records it before it can sit."""
@@ -58,12 +58,12 @@ def assemble(
         base = open_base(chosen.base, cache=chosen.cache_dir, progress=progress)
         engine = _vllm(base, catalogue, chosen) if chosen.engine == "vllm" else _embedded(base, catalogue)
     router = router or _router(chosen, catalogue, progress)
-    checkpoints = None
+    checkpoints: Path | str | None = None
     if ledger is None:
         from consilium.ledger.sql import SqlLedger
 
         ledger = SqlLedger(chosen.database)
-        checkpoints = _beside(chosen.database)
+        checkpoints = checkpoints_of(chosen.database)
     return Parts(
         settings=chosen,
         catalogue=catalogue,
@@ -105,8 +105,8 @@ def _router(settings: Settings, catalogue: Catalogue, progress: Progress | None)
     return HierarchicalRouter(read_router(file), encoder, catalogue, selection)
 
 
-def _beside(database: str) -> Path | None:
-    """Return the checkpoints' file beside a SQLite ledger; None where the ledger is in memory or on a server."""
+def checkpoints_of(database: str) -> Path | str | None:
+    """Return where a ledger's checkpoints lie: in a file beside it, on the same server, or in memory as it does."""
     from sqlalchemy.engine import make_url
     from sqlalchemy.exc import ArgumentError
 
@@ -114,7 +114,9 @@ def _beside(database: str) -> Path | None:
         url = make_url(database)
     except ArgumentError as error:
         raise BadSettings(f"database={database!r} is no SQLAlchemy URL. Write e.g. 'sqlite:///council.db'.") from error
-    if url.get_backend_name() != "sqlite" or not url.database or url.database == ":memory:":
+    if url.get_backend_name() == "postgresql":
+        return url.set(drivername="postgresql").render_as_string(hide_password=False)
+    if not url.database or url.database == ":memory:":
         return None
     file = Path(url.database)
     return file.with_name(f"{file.stem}.checkpoints{file.suffix}")

@@ -30,7 +30,8 @@ class Database:
     def __init__(self, url: str, *, busy_timeout_s: float) -> None:
         self.engine: Engine = connect(url, busy_timeout_s=busy_timeout_s)
         self.url = self.engine.url.render_as_string(hide_password=True)
-        self._writer = self.engine.execution_options(writes=True)
+        # Whether an insert met its key already is told by its row count, which SQLAlchemy keeps only where asked.
+        self._writer = self.engine.execution_options(writes=True, preserve_rowcount=True)
         self._thread: ThreadPoolExecutor | None = None
         self._waiting: list[tuple[Work[Any], asyncio.Future[Any]]] = []
         self._committing: asyncio.Task[None] | None = None

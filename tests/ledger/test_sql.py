@@ -17,8 +17,8 @@ from consilium.testing.ledger import LedgerConformance, admit, decision, verdict
 
 class TestSqlLedger(LedgerConformance):
     @pytest.fixture
-    def ledger(self, tmp_path: Path) -> SqlLedger:
-        return SqlLedger(f"sqlite:///{tmp_path / 'ledger.db'}")
+    def ledger(self, database: str) -> SqlLedger:
+        return SqlLedger(database)
 
 
 @pytest.fixture
