@@ -11,7 +11,7 @@ import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Engine, create_engine, inspect
+from sqlalchemy import Engine, MetaData, create_engine, inspect, select
 
 from consilium.errors import LedgerVersion
 from consilium.ledger.connection import connect
@@ -36,10 +36,14 @@ def dump(file: Path) -> list[str]:
 
 
 def rows(engine: Engine) -> dict[str, list[str]]:
+    found = MetaData()
+    found.reflect(engine)
     with engine.connect() as connection:
-        names = sorted(set(inspect(connection).get_table_names()) - {"alembic_version"})
-        found = {name: connection.exec_driver_sql(f'SELECT * FROM "{name}"').mappings().all() for name in names}
-    return {name: sorted(str(sorted(row.items())) for row in all_) for name, all_ in found.items()}
+        return {
+            name: sorted(str(sorted(row.items())) for row in connection.execute(select(table)).mappings())
+            for name, table in found.tables.items()
+            if name != "alembic_version"
+        }
 
 
 def test_models_and_migrations_agree(database: str) -> None:
