@@ -18,6 +18,7 @@ import sys
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -229,7 +230,7 @@ def main() -> int:
     """Run all rows; 1 where a protection failed, or a control did not."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--kills", type=int, default=200)
-    parser.add_argument("--controls", type=int, default=60, help="kills of each control")
+    parser.add_argument("--controls", type=int, default=30, help="kills of each control")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--write", type=Path)
     asked = parser.parse_args()
@@ -240,10 +241,12 @@ def main() -> int:
             ("SQLite", "late", f"sqlite:///{folder / 'b.db'}", asked.controls),
             ("SQLite", "forgetful", f"sqlite:///{folder / 'c.db'}", asked.controls),
         ]
-        tallies = [
-            kill(home, kind, url, folder / f"{home}-{kind}", kills=kills, seed=asked.seed)
-            for home, kind, url, kills in rows
-        ]
+        with ProcessPoolExecutor(2, mp_context=multiprocessing.get_context("fork")) as pool:
+            running = [
+                pool.submit(kill, home, kind, url, folder / f"{home}-{kind}", kills=kills, seed=asked.seed)
+                for home, kind, url, kills in rows
+            ]
+            tallies = [row.result() for row in running]
     text = page(tallies, asked.kills, asked.seed)
     print(text)
     if asked.write is not None:
