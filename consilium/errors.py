@@ -11,6 +11,7 @@
     │   ├── BadPersona                    a persona, card or catalogue file that breaks its schema
     │   ├── AdapterRefused                an adapter that may not be loaded
     │   ├── BadRows                       data rows that cannot be trained or scored on
+    │   ├── ThinOverlap                   logged turns that say too little of another router
     │   └── BadSettings                   a setting that is unknown or out of range
     ├── BaseError (OSError)               the base model's files
     │   ├── BaseCorrupt                   a checksum that does not match
@@ -73,6 +74,10 @@ class AdapterRefused(BadInput):
 
 class BadRows(BadInput):
     """Rows of data that cannot be trained or scored on."""
+
+
+class ThinOverlap(BadInput):
+    """Logged turns that say too little of what another router would have done."""
 
 
 class BadSettings(BadInput):
