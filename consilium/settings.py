@@ -81,6 +81,11 @@ class Settings(BaseSettings):
     """At most this many members sit in a turn."""
     exploration: Annotated[float, Field(ge=0, le=0.5)] = 0.0
     """Share of the turns in which the last seat goes to a member drawn by chance, so that outcomes tell of it too."""
+    learning: bool = False
+    """Whether outcomes in the ledger change who sits, from one turn to the next."""
+    shadow: str | None = None
+    """A router that decides beside the live one and is recorded, never acting: the file of a fitted router, the digest
+    of one that is kept, or ``centroid``."""
     deliberation: Method = "best"
     """How statements become a verdict."""
     deadline_s: Annotated[float, Field(gt=0)] = 120.0

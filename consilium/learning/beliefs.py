@@ -1,16 +1,19 @@
 r"""Beliefs: a contextual posterior over (what the router thinks of a request, member).
 
-The features ``x`` of a request are the static router's scores, one for each member, which sum to 1. Of a member's
-outcomes the static router expects ``x_m``; what it gets wrong is linear in ``x``::
+The features ``x`` of a request are the static router's scores, one for each member, which sum to 1. An outcome of
+member ``m`` is expected to be ``level x_m``; what that gets wrong is linear in ``x``::
 
-    r = x_m + delta_m . x + noise,    delta_m ~ N(0, spread^2 I),    noise ~ N(0, sigma^2 / weight)
+    r = level x_m + delta_m . x + noise,    delta_m ~ N(0, spread^2 I),    noise ~ N(0, sigma^2 / weight)
 
-so that ``delta_m[k]`` says how much better member ``m`` is than expected at what the router takes for ``k``'s work. The
-posterior of ``delta_m`` is normal, with precision ``I / spread^2 + E_m`` and mean ``precision^-1 b_m``::
+so that ``delta_m[k]`` says how much better member ``m`` is than expected at what the router takes for ``k``'s work.
+What is kept of a member is::
 
     E_m = sum_t gamma^(n-t) w_t x_t x_t' / sigma^2,    b_m = sum_t gamma^(n-t) w_t x_t (r_t - x_tm) / sigma^2
 
-(Bishop 2006, eq. 3.50 and 3.51; forgetting as in Russac et al., arXiv 1909.09146, over the member's own observations.)
+of which the rest follows in closed form. ``level``, the outcomes that the router's scores are worth over all members,
+is ``sum w r / sum w x_m``, both sums being in E and b because features sum to 1. The posterior of ``delta_m`` is
+normal, with precision ``I / spread^2 + E_m`` and mean ``precision^-1 (b_m + (1 - level) E_m e_m)`` (Bishop 2006, eq.
+3.50 and 3.51; forgetting as in Russac et al., arXiv 1909.09146, over the member's own observations).
 """
 
 from collections.abc import Mapping
@@ -27,7 +30,7 @@ Floats: TypeAlias = NDArray[np.float64]
 class Prior:
     """What is believed before there is any evidence, and how fast evidence grows old."""
 
-    spread: float = 0.3
+    spread: float = 0.5
     """Standard deviation of what the static router gets wrong of a member."""
     noise: float = 0.4
     """Standard deviation of an outcome around its mean."""
@@ -61,7 +64,7 @@ class Belief:
 
         Args:
             features: x, [members].
-            surprise: the outcome less what the static router expected.
+            surprise: the outcome less the member's score.
             weight: of the observation.
             prior: noise and memory.
         """
@@ -76,23 +79,35 @@ class Belief:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Foresight:
-    """What is expected of each member on one request beyond the static router's score; arrays are [members]."""
+    """What is expected of each member on one request; arrays are [members]."""
 
+    level: float
+    """What the static router's scores are worth: an outcome for a score of 1."""
     mean: Floats
+    """Of what comes on top of level times score."""
     deviation: Floats
     evidence: float
     """Observations on requests like this one, of all members together."""
 
 
 def foresee(beliefs: Mapping[str, Belief], features: Floats, prior: Prior) -> Foresight:
-    """Return the posterior of every member's correction at ``features``, in the mapping's order."""
+    """Return the posterior of every member's correction at ``features``; the mapping is in the features' order."""
     evidence = np.stack([belief.evidence for belief in beliefs.values()])
     moments = np.stack([belief.moment for belief in beliefs.values()])
     precision = evidence + np.eye(len(features)) / prior.spread**2
+    level = _level(evidence, moments)
+    own = np.einsum("mim->mi", evidence)
     reach = np.linalg.solve(precision, np.broadcast_to(features[:, None], (len(moments), len(features), 1)))[..., 0]
     seen = np.einsum("i,mij,j->m", features, evidence, features) * prior.noise**2
     return Foresight(
-        mean=(reach * moments).sum(-1),
+        level=level,
+        mean=(reach * (moments + (1 - level) * own)).sum(-1),
         deviation=np.sqrt(reach @ features),
         evidence=float(seen.sum() / (features @ features) ** 2),
     )
+
+
+def _level(evidence: Floats, moments: Floats) -> float:
+    """Return the outcomes that the scores were worth so far; 1 where nothing is known."""
+    scores = float(np.einsum("mim->", evidence))
+    return max(0.0, 1 + float(moments.sum()) / scores) if scores else 1.0

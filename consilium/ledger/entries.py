@@ -66,6 +66,19 @@ class SeatEntry:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class BesideEntry:
+    """What a router that did not act answered for a turn. It is kept with the decision that did."""
+
+    router: str
+    router_digest: str
+    scores: Mapping[str, float]
+    propensities: Mapping[str, float]
+    members: tuple[str, ...]
+    """Who would have sat."""
+    abstained: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DecisionEntry:
     """What the router answered for a turn. Key: ``turn_id``."""
 
@@ -82,6 +95,8 @@ class DecisionEntry:
     exploration: float = 0.0
     """Seats that chance is expected to give to others than the likeliest: half the sum of min(p, 1 - p) over all
     propensities p. 0 for a router without chance; the share of explored turns where only the last seat is drawn."""
+    beside: tuple[BesideEntry, ...] = ()
+    """What routers that do not act answered for the same turn."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

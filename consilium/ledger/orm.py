@@ -42,11 +42,14 @@ class UtcDateTime(TypeDecorator[datetime]):
         return value.replace(tzinfo=UTC) if value is not None and value.tzinfo is None else value
 
 
+_AS_JSON: dict[Any, Any] = dict.fromkeys((dict[str, Any], list[dict[str, Any]], list[int], list[str]), JSON)
+
+
 class Table(DeclarativeBase):
     """Base of all tables."""
 
     metadata = MetaData(naming_convention=NAMING)
-    type_annotation_map = {datetime: UtcDateTime, dict[str, Any]: JSON, list[int]: JSON}  # noqa: RUF012 -- SQLAlchemy's own contract
+    type_annotation_map = {datetime: UtcDateTime, **_AS_JSON}  # noqa: RUF012 -- SQLAlchemy's own contract
 
 
 class AdapterRow(Table):
@@ -113,6 +116,7 @@ class DecisionRow(Table):
     propensities: Mapped[dict[str, Any]]
     abstained: Mapped[bool]
     exploration: Mapped[float]
+    beside: Mapped[list[dict[str, Any]]]
 
 
 class SeatRow(Table):
@@ -179,4 +183,47 @@ class OutcomeRow(Table):
     score: Mapped[float]
     source: Mapped[str]
     weight: Mapped[float]
-    scored_at: Mapped[datetime]
+    scored_at: Mapped[datetime] = mapped_column(index=True)
+
+
+class LessonRow(Table):
+    """That a learner has taken an outcome into account: once, whoever learned it."""
+
+    __tablename__ = "lessons"
+
+    learner: Mapped[str] = mapped_column(primary_key=True)
+    outcome_key: Mapped[str] = mapped_column(ForeignKey("outcomes.key", ondelete="CASCADE"), primary_key=True)
+
+
+class BeliefRow(Table):
+    """What a learner has seen of one member."""
+
+    __tablename__ = "beliefs"
+
+    learner: Mapped[str] = mapped_column(primary_key=True)
+    content_name: Mapped[str] = mapped_column(primary_key=True)
+    features: Mapped[list[str]]
+    evidence: Mapped[bytes]
+    moment: Mapped[bytes]
+    count: Mapped[int]
+
+
+class RouterVersionRow(Table):
+    """A fitted router's file, by content."""
+
+    __tablename__ = "router_versions"
+
+    digest: Mapped[str] = mapped_column(primary_key=True)
+    content: Mapped[bytes]
+    added_at: Mapped[datetime]
+
+
+class PromotionRow(Table):
+    """That a router was put in charge. The newest row says who is."""
+
+    __tablename__ = "promotions"
+
+    number: Mapped[int] = mapped_column(primary_key=True)
+    digest: Mapped[str | None] = mapped_column(ForeignKey("router_versions.digest"))
+    action: Mapped[str]
+    promoted_at: Mapped[datetime]
