@@ -113,9 +113,13 @@ async def _compared(settings: "Settings", names: list[str], since: datetime | No
     start = since.replace(tzinfo=UTC) if since else None
     async with SqlLedger(settings.database) as ledger:
         with bar_of("deciding") as bar:
-            task = bar.add_task("", total=None)
+            task = bar.add_task("", total=1)
             return await compare(
-                ledger, routers, request_of, since=start, on_done=lambda count: bar.advance(task, count)
+                ledger,
+                routers,
+                request_of,
+                since=start,
+                on_done=lambda done, total: bar.update(task, completed=done, total=total),
             )
 
 

@@ -39,7 +39,7 @@ async def compare(
     request: Callable[[Scored], Request],
     *,
     since: datetime | None = None,
-    on_done: Callable[[int], None] = lambda _count: None,
+    on_done: Callable[[int, int], None] = lambda _done, _total: None,
 ) -> Comparison:
     """Let two routers decide on the ledger's scored turns, and estimate what that would have been worth.
 
@@ -48,18 +48,20 @@ async def compare(
         routers: two, by name; None is whoever decided.
         request: what a turn asked of its router.
         since: only turns admitted from then on.
-        on_done: told how many more turns were decided.
+        on_done: told how many decisions were made, of how many.
 
     Raises:
         ThinOverlap: the turns say too little of one of the routers.
     """
     turns = [turn async for turn in scored_turns(ledger, since=since)]
     of_router: dict[str, Logged] = {}
+    done = 0
     for name, router in routers.items():
         targets: list[Mapping[str, float]] = []
         for turn in turns:
             targets.append(turn.propensities if router is None else (await router.route(request(turn))).propensities)
-            on_done(1)
+            done += 1
+            on_done(done, len(turns) * len(routers))
         of_router[name] = logged(turns, targets)
     return judged(of_router, turns)
 
