@@ -36,10 +36,10 @@ async def logged_examples(ledger: Ledger, catalogue: Catalogue, *, seed: int = 0
         count += 1
         inverse = min(LARGEST, 1 / probability(turn.propensities, turn.seated))
         seats = {seat.number: seat for seat in turn.log.seats if seat.role == "speaker"}
-        before, sat = (turn.history[-1], turn.sat[0]) if turn.history and turn.sat else ("", "")
+        sat = turn.sat[0] if turn.sat else ""
         for number, share in shares(turn.log).items():
             if number in seats and seats[number].member in catalogue.members:
-                example = Example(message=turn.log.turn.message, member=seats[number].member, before=before, sat=sat)
+                example = Example(message=turn.log.turn.message, member=seats[number].member, sat=sat)
                 weighed.append((example, turn.outcome * share * inverse))
     if not sum(weight for _, weight in weighed):
         raise BadRows(
