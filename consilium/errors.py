@@ -7,10 +7,12 @@
     │   ├── BadMessage                    an empty or over-long message
     │   ├── UnknownMember (LookupError)   no member of that name in the catalogue
     │   ├── UnknownTurn (LookupError)     no turn or session of that id in the ledger
+    │   ├── OutcomeDiffers                another outcome stands under that key
     │   ├── BadPersona                    a persona, card or catalogue file that breaks its schema
     │   ├── AdapterRefused                an adapter that may not be loaded
     │   ├── BadRows                       data rows that cannot be trained or scored on
     │   ├── BadScript                     a script, or the record of its play, that cannot be played
+    │   ├── ThinOverlap                   logged turns that say too little of another router
     │   └── BadSettings                   a setting that is unknown or out of range
     ├── BaseError (OSError)               the base model's files
     │   ├── BaseCorrupt                   a checksum that does not match
@@ -24,6 +26,9 @@
     ├── LedgerError (RuntimeError)        the database
     │   ├── LedgerLocked (TimeoutError)   another process holds it
     │   ├── LedgerReadOnly (PermissionError)
+    │   ├── LedgerDamaged                 its file is not what was written
+    │   ├── LedgerFull                    no room is left on its disk
+    │   ├── TurnBusy                      somebody who lives is playing the turn
     │   └── LedgerVersion                 its schema is not this version's
     ├── TurnFailed (RuntimeError)         a turn in which nobody made a statement
     └── MissingExtra (ImportError)        an optional dependency is not installed
@@ -56,6 +61,10 @@ class UnknownTurn(BadInput, LookupError):
     """A turn, seat or session that the ledger does not hold."""
 
 
+class OutcomeDiffers(BadInput):
+    """A second outcome under a key, that says something else than the one which stands."""
+
+
 class BadPersona(BadInput):
     """A persona, character card or catalogue file that is malformed, oversized or inconsistent."""
 
@@ -70,6 +79,10 @@ class BadRows(BadInput):
 
 class BadScript(BadInput):
     """A script, or the record of a play, that cannot be played; the message names the file and the line."""
+
+
+class ThinOverlap(BadInput):
+    """Logged turns that say too little of what another router would have done."""
 
 
 class BadSettings(BadInput):
@@ -122,6 +135,18 @@ class LedgerLocked(LedgerError, TimeoutError):
 
 class LedgerReadOnly(LedgerError, PermissionError):
     """The database or its folder cannot be written."""
+
+
+class LedgerDamaged(LedgerError):
+    """The database's file is no database, or not what was written to it."""
+
+
+class LedgerFull(LedgerError):
+    """The database's disk has no room left."""
+
+
+class TurnBusy(LedgerError):
+    """A turn that somebody who lives is playing; it can be neither resumed nor purged now."""
 
 
 class LedgerVersion(LedgerError):

@@ -48,6 +48,14 @@ def child_environment(**more: str) -> dict[str, str]:
     return {**os.environ, **more}  # noqa: TID251 - handed on, not read
 
 
+def restrict_checkpoints() -> None:
+    """Have LangGraph read nothing but plain values from checkpoints, also where nobody tells it so in the call.
+
+    It looks at the environment when it is imported first; each saver of ours is told in the call too.
+    """
+    os.environ.setdefault("LANGGRAPH_STRICT_MSGPACK", "true")  # noqa: TID251 - LangGraph's own switch
+
+
 class Settings(BaseSettings):
     """Everything that can be configured, in one frozen value."""
 
@@ -73,11 +81,18 @@ class Settings(BaseSettings):
     """At most this many members sit in a turn."""
     exploration: Annotated[float, Field(ge=0, le=0.5)] = 0.0
     """Share of the turns in which the last seat goes to a member drawn by chance, so that outcomes tell of it too."""
+    learning: bool = False
+    """Whether outcomes in the ledger change who sits, from one turn to the next."""
+    shadow: str | None = None
+    """A router that decides beside the live one and is recorded, never acting: the file of a fitted router, the digest
+    of one that is kept, or ``centroid``."""
     deliberation: Method = "best"
     """How statements become a verdict."""
     deadline_s: Annotated[float, Field(gt=0)] = 120.0
     """Seconds each seat has for its statement."""
     seed: int = 0
+    recover: bool = True
+    """Whether a council, when it starts, takes up the turns that were cut off."""
 
     @field_validator("base_url")
     @classmethod

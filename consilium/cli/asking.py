@@ -26,6 +26,7 @@ from consilium.cli.options import (
     examples,
     given,
 )
+from consilium.cli.running import run
 
 if TYPE_CHECKING:
     from consilium.council.turn import Turn
@@ -62,7 +63,7 @@ def ask(
         max_tokens=max_tokens,
     )
     settings = given(deadline_s=deadline, database=database, personas=personas)
-    asyncio.run(_ask(messages, session, chosen, settings, as_json))
+    run(_ask(messages, session, chosen, settings, as_json))
 
 
 ask.__doc__ = (
@@ -132,7 +133,7 @@ def chat(
         method=method,
         max_tokens=max_tokens,
     )
-    asyncio.run(_chat(session, chosen, given(database=database, personas=personas)))
+    run(_chat(session, chosen, given(database=database, personas=personas)))
 
 
 chat.__doc__ = (chat.__doc__ or "") + "\n\n" + examples("chat", "chat --member philosopher", "chat --session 3f2a…")

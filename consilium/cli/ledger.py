@@ -1,22 +1,24 @@
-"""consilium ledger show, consilium outcome add: what happened, and what came of it."""
+"""consilium ledger, consilium outcome add: what happened, what is kept of it, and what came of it."""
 
 import asyncio
 import json
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 from rich.markup import escape
 
-from consilium.cli.consoles import out
-from consilium.cli.options import AsJson, Database, SessionId, examples, given
-from consilium.cli.rendering import shortened
+from consilium.cli.consoles import aside, out, provisioning
+from consilium.cli.options import AsJson, Database, Personas, SessionId, examples, given
+from consilium.cli.rendering import clean, shortened
+from consilium.cli.running import run
 from consilium.cli.transcript import decided, stated
+from consilium.errors import TurnFailed
 
 if TYPE_CHECKING:
     from consilium.ledger.entries import OutcomeEntry, TurnLog
     from consilium.ledger.sql import SqlLedger
 
-ledger_app = typer.Typer(help="Read the ledger.", no_args_is_help=True)
+ledger_app = typer.Typer(help="Read and keep the ledger.", no_args_is_help=True)
 outcome_app = typer.Typer(help="Say what came of a turn.", no_args_is_help=True)
 
 TurnId = Annotated[str, typer.Argument(help="The turn's id, as ask and ledger show print it.")]
@@ -45,19 +47,32 @@ def show(
         _show_list(logs)
 
 
+@ledger_app.command("recover", epilog=examples("ledger recover", "ledger recover --json"))
+def recover(database: Database = None, personas: Personas = None, as_json: AsJson = False) -> None:
+    """Play the turns that were cut off to their end; seats with a recorded statement are not asked again.
+
+    A council that starts does so by itself, but leaves alone what was tried three times. Turns that a living process
+    is playing are left to it.
+    """
+    found = run(_recover(given(database=database, personas=personas), as_json))
+    if not as_json:
+        aside().print(f"{found} turns were cut off." if found else "No turn was cut off.")
+
+
 @outcome_app.command("add", epilog=examples("outcome add 4e964c39bb… 1.0", "outcome add 4e964c39bb… 0 --seat 1"))
 def add(
     turn: TurnId,
     score: Annotated[float, typer.Argument(help="How good it was, from 0 to 1.")],
     seat: Annotated[int | None, typer.Option(help="Score this seat; without it the turn as a whole.")] = None,
     source: Annotated[Literal["user", "judge", "metric", "script"], typer.Option(help="Who says so.")] = "user",
+    weight: Annotated[float, typer.Option(help="How much it counts beside others.")] = 1.0,
     key: Annotated[str | None, typer.Option(help="Record it once under this key.", show_default=False)] = None,
     database: Database = None,
 ) -> None:
     """Record how good a turn, or one of its seats, was. The router learns from it."""
     from consilium.council.outcomes import outcome_entry
 
-    asyncio.run(_add(database, outcome_entry(turn, score=score, seat=seat, source=source, key=key)))
+    asyncio.run(_add(database, outcome_entry(turn, score=score, seat=seat, source=source, weight=weight, key=key)))
 
 
 def _ledger(database: str | None) -> "SqlLedger":
@@ -65,6 +80,25 @@ def _ledger(database: str | None) -> "SqlLedger":
     from consilium.settings import Settings
 
     return SqlLedger(Settings.load(**given(database=database)).database)
+
+
+async def _recover(settings: dict[str, Any], as_json: bool) -> int:
+    from consilium.council.council import Council
+
+    with provisioning() as progress:
+        council = Council.open(progress=progress, recover=False, **settings)
+    found = 0
+    async with council:
+        async for one in council.recover():
+            found += 1
+            status = "failed" if isinstance(one.error, TurnFailed) else "left" if one.error else "concluded"
+            if as_json:
+                reason = str(one.error) if one.error else None
+                typer.echo(json.dumps({"turn_id": one.turn_id, "status": status, "reason": reason}))
+            else:
+                said = str(one.error) if one.turn is None else one.turn.verdict.text
+                out().print(f"{one.turn_id}  {status}  {clean(shortened(said, 80))}", markup=False)
+    return found
 
 
 async def _read(database: str | None, turn: str | None, session: str | None, limit: int) -> "list[TurnLog]":

@@ -15,6 +15,8 @@ from consilium.cli.ledger import ledger_app, outcome_app
 from consilium.cli.members import members_app
 from consilium.cli.play import play
 from consilium.cli.rendering import clean
+from consilium.cli.reporting import REPORT_EXAMPLES, report
+from consilium.cli.routers import POLICY_EXAMPLES, eval_policy, router_app
 from consilium.cli.routing import TRAIN_EXAMPLES, train_router
 from consilium.cli.training import train_app
 from consilium.cli.trying import EVAL_EXAMPLES, eval_router
@@ -33,6 +35,9 @@ app.command()(route)
 app.command()(play)
 train_app.command("router", epilog=TRAIN_EXAMPLES)(train_router)
 eval_app.command("router", epilog=EVAL_EXAMPLES)(eval_router)
+eval_app.command("policy", epilog=POLICY_EXAMPLES)(eval_policy)
+app.command(epilog=REPORT_EXAMPLES)(report)
+app.add_typer(router_app, name="router")
 app.add_typer(members_app, name="members")
 app.add_typer(train_app, name="train")
 app.add_typer(eval_app, name="eval")

@@ -10,14 +10,16 @@ import typer
 
 from consilium.cli.consoles import aside
 from consilium.cli.evaluating import bar_of, base_of, command_line, opened
-from consilium.cli.options import Personas, examples
+from consilium.cli.options import Database, Personas, examples
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
     from consilium.members.catalogue import Catalogue
+    from consilium.routing.classifier import Example
     from consilium.routing.fitting import FitStep
+    from consilium.routing.requests import Requests
     from consilium.settings import Settings
 
 FOLDER = Path("storage") / "router"
@@ -32,6 +34,7 @@ Seed = Annotated[int, typer.Option(help="Of everything that is drawn.")]
 
 TRAIN_EXAMPLES = examples(
     "train router --data ../shared/data/house --data ../shared/data/personas --more ../shared/data/router",
+    "train router --data my/rows --from-ledger -o storage/router.safetensors",
     "train router --data my/rows --rows 300 -o my/router.safetensors",
 )
 
@@ -53,6 +56,10 @@ def train_router(
         Path | None, typer.Option("--output", "-o", help="Where to write it.", show_default="beside the catalogue")
     ] = None,
     work: Annotated[Path, typer.Option(help="Folder where what the base has read is kept.")] = FOLDER,
+    from_ledger: Annotated[
+        bool, typer.Option("--from-ledger", help="Learn from the ledger's scored turns too, weighted by propensity.")
+    ] = False,
+    database: Database = None,
     personas: Personas = None,
 ) -> None:
     """Fit the hierarchical router on the members' rows, and put it beside the catalogue."""
@@ -63,6 +70,8 @@ def train_router(
 
     settings, catalogue = opened(personas)
     requests = gather(catalogue, data, more, rows=rows, seed=seed)
+    if from_ledger:
+        requests = _with_logged(requests, settings, database, catalogue, seed)
     likelihoods = _heard(settings, catalogue, data, heard, work) if heard else {}
     started = time.monotonic()
     with bar_of("fitting") as bar:
@@ -91,6 +100,24 @@ def train_router(
         f"{path}: router {digest[:12]}, {len(card.members)} members, {len(requests.fit):,} examples, "
         f"{path.stat().st_size / 1e6:.1f} MB, alone from a certainty of {card.certain:.3f} on"
     )
+
+
+def _with_logged(
+    requests: "Requests", settings: "Settings", database: str | None, catalogue: "Catalogue", seed: int
+) -> "Requests":
+    """Return the requests with examples drawn from the ledger's scored turns."""
+    from dataclasses import replace
+
+    from consilium.learning.refit import logged_examples
+    from consilium.ledger.sql import SqlLedger
+
+    async def run() -> "list[Example]":
+        async with SqlLedger(database or settings.database) as ledger:
+            return await logged_examples(ledger, catalogue, seed=seed)
+
+    logged = asyncio.run(run())
+    aside().print(f"{len(logged):,} examples drawn from the ledger's scored turns")
+    return replace(requests, fit=(*requests.fit, *logged))
 
 
 def _heard(

@@ -26,9 +26,11 @@ class Admission:
     async def again(cls, log: TurnLog, parts: Parts) -> Self:
         """Return the admission of a turn that was accepted before."""
         options = TurnOptions.model_validate(log.turn.options)
-        earlier = [
-            other for other in await _concluded(log.turn.session_id, parts) if other.turn.number < log.turn.number
-        ]
+        if options.heard is None:
+            concluded = await _concluded(log.turn.session_id, parts)
+            earlier = [other for other in concluded if other.turn.number < log.turn.number]
+        else:
+            earlier = [await parts.ledger.load(turn_id) for turn_id in options.heard]
         history = await _fitting(log.turn.message, _history(earlier), options, parts)
         return cls(turn=log.turn, state=_state(log.turn, history, earlier))
 
@@ -55,7 +57,7 @@ async def admissible(message: str, options: TurnOptions, parts: Parts, *, sessio
         session_id=session_id,
         turn_id=new_id(),
         message=message,
-        options=options.model_dump(mode="json"),
+        options=options.model_copy(update={"heard": tuple(log.turn.id for log in earlier)}).model_dump(mode="json"),
     )
     return Admission(turn=turn, state=_state(turn, history, earlier))
 

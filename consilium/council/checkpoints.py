@@ -1,28 +1,46 @@
-"""LangGraph's own checkpoint saver, strictly set up, in a file beside the ledger's."""
+"""LangGraph's own checkpoint savers, strictly set up: in a file beside the ledger's, or in its PostgreSQL database."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from consilium.errors import LedgerError, MissingExtra
+from consilium.settings import restrict_checkpoints
+
 if TYPE_CHECKING:
     from langgraph.checkpoint.base import BaseCheckpointSaver
+    from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
+
+_SETUP_LOCK = 0x636865636B  # any number that no other user of the database takes
+_CONNECTIONS = 8  # a turn writes its checkpoint once, at its end
 
 
 @asynccontextmanager
-async def open_saver(file: Path | None) -> "AsyncIterator[BaseCheckpointSaver[str]]":
-    """Open the saver on ``file``; None keeps the checkpoints in memory.
+async def open_saver(place: Path | str | None) -> "AsyncIterator[BaseCheckpointSaver[str]]":
+    """Open the saver on a SQLite file or a PostgreSQL URL; None keeps the checkpoints in memory.
 
     Only JSON primitives may come out of a checkpoint: the default serializer would import and call whatever a crafted
-    row names. The file may be deleted at any time; the ledger is the truth.
+    row names. Checkpoints may be deleted at any time; the ledger is the truth.
+
+    Raises:
+        MissingExtra: PostgreSQL's driver is not installed.
+        LedgerError: the server cannot be reached.
     """
+    restrict_checkpoints()
     from langgraph.checkpoint.memory import InMemorySaver
     from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 
     strict = JsonPlusSerializer(allowed_msgpack_modules=None)
-    if file is None:
+    if place is None:
         yield InMemorySaver(serde=strict)
         return
+    async with _in_file(place, strict) if isinstance(place, Path) else _on_server(place, strict) as saver:
+        yield saver
+
+
+@asynccontextmanager
+async def _in_file(file: Path, strict: "JsonPlusSerializer") -> "AsyncIterator[BaseCheckpointSaver[str]]":
     import aiosqlite
     from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
 
@@ -34,4 +52,32 @@ async def open_saver(file: Path | None) -> "AsyncIterator[BaseCheckpointSaver[st
         await saver.setup()
         # What is lost with the power here is made anew from the ledger, whose own file syncs at every commit.
         await connection.execute("PRAGMA synchronous=NORMAL")
+        yield saver
+
+
+@asynccontextmanager
+async def _on_server(url: str, strict: "JsonPlusSerializer") -> "AsyncIterator[BaseCheckpointSaver[str]]":
+    try:
+        from langgraph.checkpoint.postgres.aio import AsyncPostgresSaver
+        from psycopg import AsyncConnection, OperationalError
+        from psycopg.rows import DictRow, dict_row
+        from psycopg_pool import AsyncConnectionPool
+    except ImportError as error:
+        raise MissingExtra("a PostgreSQL ledger needs psycopg: pip install 'consilium[postgres]'") from error
+    asked = {"autocommit": True, "prepare_threshold": 0, "row_factory": dict_row}
+    pool: AsyncConnectionPool[AsyncConnection[DictRow]] = AsyncConnectionPool(
+        url, kwargs=asked, min_size=1, max_size=_CONNECTIONS, open=False
+    )
+    try:
+        await pool.open(wait=True)
+    except OperationalError as error:
+        raise LedgerError(f"the checkpoints' database cannot be reached: {error}. Start it.") from error
+    async with pool:
+        saver = AsyncPostgresSaver(pool, serde=strict)
+        async with pool.connection() as connection:  # two that make the same tables at once would fail
+            await connection.execute("SELECT pg_advisory_lock(%s)", (_SETUP_LOCK,))
+            try:
+                await AsyncPostgresSaver(connection, serde=strict).setup()
+            finally:
+                await connection.execute("SELECT pg_advisory_unlock(%s)", (_SETUP_LOCK,))
         yield saver

@@ -2,8 +2,8 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Coroutine
-from contextlib import AsyncExitStack
+from collections.abc import AsyncGenerator, Coroutine
+from contextlib import AsyncExitStack, aclosing
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
@@ -19,9 +19,10 @@ from consilium.council.outcomes import OutcomeOptions, outcome_entry
 from consilium.council.parts import Parts, assemble
 from consilium.council.playing import Graph, play
 from consilium.council.portal import Portal
+from consilium.council.recovery import Recovered, recover, recover_quietly
 from consilium.council.session import Session
 from consilium.council.turn import Turn
-from consilium.errors import BadInput, BadSettings, EngineLost
+from consilium.errors import BadInput, BadSettings, EngineLost, TurnBusy
 from consilium.ledger.entries import OutcomeEntry, TurnLog
 from consilium.members.base import Progress
 from consilium.members.catalogue import Catalogue
@@ -48,6 +49,8 @@ class Council:
         self._graph: Graph | None = None
         self._stack = AsyncExitStack()
         self._finishing: set[asyncio.Task[None]] = set()
+        self._recovering: asyncio.Task[None] | None = None
+        self._in_hand: set[str] = set()
         self._starting = asyncio.Lock()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._portal: Portal | None = None
@@ -97,7 +100,9 @@ class Council:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Close the council."""
+        """Close the council; after an error, turns that are being recovered are left off again."""
+        if kind is not None and self._recovering is not None:
+            self._recovering.cancel()
         await self.close()
 
     async def ask(self, message: str, *, session: Session | None = None, **options: Unpack[AskOptions]) -> Turn:
@@ -117,7 +122,7 @@ class Council:
 
     async def stream(
         self, message: str, *, session: Session | None = None, **options: Unpack[AskOptions]
-    ) -> AsyncIterator[Event]:
+    ) -> AsyncGenerator[Event]:
         """Yield what happens in a turn while it happens; the last event holds the turn. Arguments as for `ask`."""
         started = time.perf_counter()
         chosen = complete(options, self._parts.settings, self._parts.catalogue)
@@ -125,7 +130,7 @@ class Council:
         session = session or self.session()
         admission = await admissible(message, chosen, self._parts, session_id=session.id, goes_on=session.is_known)
         session.is_known = True
-        async for event in play(graph, admission, self._context(admission.turn.id), started, self._finishing):
+        async for event in self._play(graph, admission, self._context(admission.turn.id), started):
             yield event
 
     async def route(self, message: str, **options: Unpack[AskOptions]) -> Decision:
@@ -154,14 +159,22 @@ class Council:
 
         Raises:
             UnknownTurn: no turn has that id.
+            TurnBusy: it is being played, here or by another process that lives.
             TurnFailed: the turn has ended before, without a verdict.
         """
-        graph = await self._start()
-        log = await self._parts.ledger.load(turn_id)
-        if log.turn.status != "open":
-            return Turn.from_log(log)
-        admission = await Admission.again(log, self._parts)
-        return await _last(play(graph, admission, self._context(turn_id, log), time.perf_counter(), self._finishing))
+        await self._start()
+        if turn_id in self._in_hand and self._recovering is not None:
+            await asyncio.wait([self._recovering])  # it may be taken up just now, because the council has started
+        return await self._resume(turn_id)
+
+    async def recover(self) -> AsyncGenerator[Recovered]:
+        """Resume every turn that was cut off, and yield what became of each; a starting council does so by itself.
+
+        Turns that somebody who lives is playing are left to them.
+        """
+        await self._start()
+        async for found in recover(self._parts.ledger, self._resume, tries=None):
+            yield found
 
     async def outcome(self, turn: Turn | str, **scored: Unpack[OutcomeOptions]) -> OutcomeEntry:
         """Record how good a turn, or one of its seats, was.
@@ -175,7 +188,8 @@ class Council:
 
         Raises:
             UnknownTurn: the ledger holds no such turn or seat.
-            BadInput: the score is not in [0, 1].
+            BadInput: the score is not in [0, 1], or the weight not in (0, 1e9].
+            OutcomeDiffers: another outcome stands under the key.
         """
         asked = outcome_entry(turn if isinstance(turn, str) else turn.id, **scored)
         await self._start()
@@ -187,7 +201,9 @@ class Council:
         return Session(self, session_id)
 
     async def close(self) -> None:
-        """End the engine and close the ledger, once the checkpoints of turns that have ended are written."""
+        """End the engine and close the ledger, once recovered turns have ended and checkpoints are written."""
+        if self._recovering is not None:
+            await asyncio.gather(self._recovering, return_exceptions=True)
         self._graph = None
         await asyncio.gather(*self._finishing, return_exceptions=True)
         await self._stack.aclose()
@@ -224,6 +240,8 @@ class Council:
                     graph = await self._enter(stack)
                     self._stack = stack.pop_all()
                 self._graph = graph
+                if self._parts.settings.recover:
+                    self._recovering = asyncio.create_task(recover_quietly(self._parts.ledger, self._resume))
             if self._loop is not asyncio.get_running_loop():
                 raise BadInput("this council runs on another event loop. Use it there, or open another one.")
             return self._graph
@@ -239,6 +257,35 @@ class Council:
         await parts.engine.ensure_ready(list(parts.catalogue.members))
         return build_graph(saver)
 
+    async def _resume(self, turn_id: str) -> Turn:
+        from langgraph.checkpoint.base import BaseCheckpointSaver
+
+        graph, started = await self._start(), time.perf_counter()
+        if turn_id in self._in_hand:
+            raise TurnBusy(f"turn {turn_id!r} is being played by this council. Wait until it is done.")
+        self._in_hand.add(turn_id)
+        try:
+            log = await self._parts.ledger.claim(turn_id)
+            if log.turn.status != "open":
+                return Turn.from_log(log)
+            if isinstance(saver := graph.checkpointer, BaseCheckpointSaver):
+                await saver.adelete_thread(turn_id)  # the ledger is the truth: what lies there is never read
+            admission = await Admission.again(log, self._parts)
+            return await _last(self._play(graph, admission, self._context(turn_id, log), started))
+        finally:
+            self._in_hand.discard(turn_id)
+
+    async def _play(
+        self, graph: Graph, admission: Admission, context: TurnContext, started: float
+    ) -> AsyncGenerator[Event]:
+        self._in_hand.add(admission.turn.id)
+        try:
+            async with aclosing(play(graph, admission, context, started, self._finishing)) as events:
+                async for event in events:
+                    yield event
+        finally:
+            self._in_hand.discard(admission.turn.id)
+
     def _context(self, turn_id: str, known: TurnLog | None = None) -> TurnContext:
         parts = self._parts
         return TurnContext(
@@ -253,12 +300,13 @@ class Council:
         )
 
 
-async def _last(events: AsyncIterator[Event]) -> Turn:
+async def _last(listening: AsyncGenerator[Event]) -> Turn:
     """Listen to the end and return the turn that the last event holds."""
     turn: Turn | None = None
-    async for event in events:
-        if isinstance(event, Concluded):
-            turn = event.turn
+    async with aclosing(listening) as events:
+        async for event in events:
+            if isinstance(event, Concluded):
+                turn = event.turn
     if turn is None:
         raise EngineLost("the turn ended without a verdict and without an error.")
     return turn

@@ -1,6 +1,9 @@
 """Hear one seat: its statement, or the typed error that kept it from speaking."""
 
+import hashlib
+import json
 from collections.abc import Sequence
+from dataclasses import asdict, replace
 
 from consilium.council.context import TurnContext
 from consilium.engines.protocol import Delta, Message, Prompt, Spoken
@@ -52,13 +55,19 @@ async def _ask(
             if isinstance(piece, Delta):
                 context.emitter.token(seat, piece.text)
             else:
-                return _spoken(context, seat, piece)
+                return _spoken(context, seat, prompt, piece)
     except ConsiliumError as error:
-        return _failed(context, seat, error)
+        return _failed(context, seat, prompt, error)
     raise RuntimeError(f"{context.engine!r} ended without a statement")  # a breach of the Engine protocol
 
 
-def _spoken(context: TurnContext, seat: SeatEntry, spoken: Spoken) -> StatementEntry:
+def digest_of(prompt: Prompt) -> str:
+    """Return sha256 in hex of all that the member was asked; the deadline has no part in what it says."""
+    asked = {**asdict(replace(prompt, deadline_s=None)), "sampling": prompt.sampling.model_dump(mode="json")}
+    return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()
+
+
+def _spoken(context: TurnContext, seat: SeatEntry, prompt: Prompt, spoken: Spoken) -> StatementEntry:
     return StatementEntry(
         turn_id=seat.turn_id,
         seat=seat.number,
@@ -72,10 +81,11 @@ def _spoken(context: TurnContext, seat: SeatEntry, spoken: Spoken) -> StatementE
         first_token_ms=spoken.first_token_ms,
         latency_ms=spoken.latency_ms,
         engine=context.engine.describe().name,
+        prompt_digest=digest_of(prompt),
     )
 
 
-def _failed(context: TurnContext, seat: SeatEntry, error: ConsiliumError) -> StatementEntry:
+def _failed(context: TurnContext, seat: SeatEntry, prompt: Prompt, error: ConsiliumError) -> StatementEntry:
     return StatementEntry(
         turn_id=seat.turn_id,
         seat=seat.number,
@@ -89,4 +99,5 @@ def _failed(context: TurnContext, seat: SeatEntry, error: ConsiliumError) -> Sta
         first_token_ms=0.0,
         latency_ms=0.0,
         engine=context.engine.describe().name,
+        prompt_digest=digest_of(prompt),
     )

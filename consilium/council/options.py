@@ -47,6 +47,9 @@ class TurnOptions(BaseModel):
     token_budget: int | None = Field(default=None, ge=1)
     method: Method
     max_tokens: int | None = Field(default=None, ge=1)
+    heard: tuple[str, ...] | None = None
+    """Ids of the session's earlier turns that the members hear, oldest first; admission fills it in, so that whoever
+    plays the turn again has them hear the same. None where that was not recorded."""
 
     def request(self, message: str, history: tuple[str, ...] = (), sat: tuple[str, ...] = ()) -> Request:
         """Return what the router decides upon."""

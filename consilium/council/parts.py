@@ -25,8 +25,8 @@ class Parts:
     router: PinnedRouter
     engine: Engine
     ledger: Ledger
-    checkpoints: Path | None
-    """File of LangGraph's checkpoints; None keeps them in memory."""
+    checkpoints: Path | str | None
+    """File or PostgreSQL URL of LangGraph's checkpoints; None keeps them in memory."""
 
     def member_entries(self) -> list[MemberEntry]:
         """Return every member as the ledger records it before it can sit."""
@@ -58,13 +58,15 @@ def assemble(
     if engine is None or isinstance(engine, str):
         base = open_base(chosen.base, cache=chosen.cache_dir, progress=progress)
         engine = _vllm(base, catalogue, chosen) if chosen.engine == "vllm" else _embedded(base, catalogue)
-    router = router or _router(chosen, catalogue, progress)
-    checkpoints = None
+    checkpoints: Path | str | None = None
+    database = None
     if ledger is None:
         from consilium.ledger.sql import SqlLedger
 
-        ledger = SqlLedger(chosen.database)
-        checkpoints = _beside(chosen.database)
+        ledger, database = SqlLedger(chosen.database), chosen.database
+        checkpoints = checkpoints_of(chosen.database)
+    router = router or _router(chosen, catalogue, progress, database)
+    router = _standing_beside(router, chosen, catalogue, ledger, database, progress)
     return Parts(
         settings=chosen,
         catalogue=catalogue,
@@ -89,25 +91,95 @@ def _vllm(base: Base, catalogue: Catalogue, settings: Settings) -> Engine:
     return VllmEngine(base, catalogue, settings.base_urls, key=settings.key, seen_at=settings.server_personas)
 
 
-def _router(settings: Settings, catalogue: Catalogue, progress: Progress | None) -> Router:
-    """Return the router that was fitted for the catalogue; where none was, the nearest centroid."""
-    from consilium.routing.router_file import ROUTER_FILE, read_router
+def selection_of(settings: Settings) -> Selection:
+    """Return how scores become seats."""
+    return Selection(exploration=settings.exploration, seed=settings.seed)
+
+
+def named_router(name: str, settings: Settings, catalogue: Catalogue, progress: Progress | None = None) -> Router:
+    """Return a router by name: ``live``, ``centroid``, the file of a fitted one, or the digest of one that is kept.
+
+    Raises:
+        BadSettings: there is none of that name.
+    """
+    from consilium.learning.versions import kept_file
+
+    if name == "live":
+        return _router(settings, catalogue, progress, settings.database)
+    if name == "centroid":
+        return _centroid(settings, catalogue, progress)
+    file = Path(name)
+    if not file.is_file():
+        file = kept_file(settings.database, name, settings.cache_dir)
+    return _hierarchical(file, settings, catalogue, progress)
+
+
+def _router(settings: Settings, catalogue: Catalogue, progress: Progress | None, database: str | None) -> Router:
+    """Return the router that was promoted, or was fitted for the catalogue; where none was, the nearest centroid."""
+    from consilium.routing.router_file import ROUTER_FILE
 
     file = catalogue.root / ROUTER_FILE
-    selection = Selection(exploration=settings.exploration, seed=settings.seed)
-    if not file.exists():
-        from consilium.routing.centroid import CentroidRouter
+    if database is not None and _kept(database):
+        from consilium.learning.versions import live_file
 
-        base = open_base(settings.base, cache=settings.cache_dir, progress=progress)
-        return CentroidRouter(base, catalogue, selection)
+        file = live_file(database, settings.cache_dir) or file
+    if not file.exists():
+        return _centroid(settings, catalogue, progress)
+    return _hierarchical(file, settings, catalogue, progress)
+
+
+def _centroid(settings: Settings, catalogue: Catalogue, progress: Progress | None) -> Router:
+    from consilium.routing.centroid import CentroidRouter
+
+    base = open_base(settings.base, cache=settings.cache_dir, progress=progress)
+    return CentroidRouter(base, catalogue, selection_of(settings))
+
+
+def _hierarchical(file: Path, settings: Settings, catalogue: Catalogue, progress: Progress | None) -> Router:
     from consilium.routing.hierarchical import HierarchicalRouter
+    from consilium.routing.router_file import read_router
 
     encoder = open_base(BUILT_IN, cache=settings.cache_dir, progress=progress)
-    return HierarchicalRouter(read_router(file), encoder, catalogue, selection)
+    return HierarchicalRouter(read_router(file), encoder, catalogue, selection_of(settings))
 
 
-def _beside(database: str) -> Path | None:
-    """Return the checkpoints' file beside a SQLite ledger; None where the ledger is in memory or on a server."""
+def _standing_beside(
+    router: Router,
+    settings: Settings,
+    catalogue: Catalogue,
+    ledger: Ledger,
+    database: str | None,
+    progress: Progress | None,
+) -> Router:
+    """Let it learn, and let a candidate stand beside it, where the settings say so."""
+    if settings.learning:
+        from consilium.learning.adaptive import AdaptiveRouter
+        from consilium.learning.learner import Learner
+        from consilium.learning.memory import Memory
+
+        if database is None or not _kept(database):
+            raise BadSettings(
+                "learning=True needs a ledger in a file or on a server. Name one: database='sqlite:///…'."
+            )
+        learner = Learner(catalogue=catalogue, selection=selection_of(settings))
+        router = AdaptiveRouter(router, Memory(url=database, ledger=ledger, learner=learner))
+    if settings.shadow:
+        from consilium.learning.adaptive import ShadowRouter
+
+        router = ShadowRouter(router, named_router(settings.shadow, settings, catalogue, progress))
+    return router
+
+
+def _kept(database: str) -> bool:
+    """Say whether others can open the same ledger: it lies in a file or on a server."""
+    from sqlalchemy.engine import make_url
+
+    url = make_url(database)
+    return url.get_backend_name() != "sqlite" or bool(url.database and url.database != ":memory:")
+
+
+def checkpoints_of(database: str) -> Path | str | None:
+    """Return where a ledger's checkpoints lie: in a file beside it, on the same server, or in memory as it does."""
     from sqlalchemy.engine import make_url
     from sqlalchemy.exc import ArgumentError
 
@@ -115,7 +187,9 @@ def _beside(database: str) -> Path | None:
         url = make_url(database)
     except ArgumentError as error:
         raise BadSettings(f"database={database!r} is no SQLAlchemy URL. Write e.g. 'sqlite:///council.db'.") from error
-    if url.get_backend_name() != "sqlite" or not url.database or url.database == ":memory:":
+    if url.get_backend_name() == "postgresql":
+        return url.set(drivername="postgresql").render_as_string(hide_password=False)
+    if not url.database or url.database == ":memory:":
         return None
     file = Path(url.database)
     return file.with_name(f"{file.stem}.checkpoints{file.suffix}")

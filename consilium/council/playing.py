@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from dataclasses import replace
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
@@ -13,8 +13,8 @@ from consilium.council.emitter import Ending
 from consilium.council.events import Admitted, Concluded, Decided, Event, Stated
 from consilium.council.state import TurnState
 from consilium.council.turn import Turn
-from consilium.errors import EngineLost
-from consilium.ledger.entries import TurnEntry, TurnLog
+from consilium.errors import EngineLost, LedgerError
+from consilium.ledger.entries import ClosingEntry, TurnEntry, TurnLog
 
 if TYPE_CHECKING:
     from langgraph.graph.state import CompiledStateGraph
@@ -32,7 +32,7 @@ DURABILITY: Literal["exit"] = "exit"
 
 async def play(
     graph: Graph, admission: Admission, context: TurnContext, started: float, finishing: set[asyncio.Task[None]]
-) -> AsyncIterator[Event]:
+) -> AsyncGenerator[Event]:
     """Yield the events of the turn; the last one is `Concluded`, as soon as the verdict is recorded.
 
     Args:
@@ -44,13 +44,13 @@ async def play(
 
     Raises:
         TurnFailed: no seat made a statement.
-        LedgerError: the ledger could not be written; the turn stays open and can be resumed.
+        LedgerError: the ledger could not be written; the turn can be resumed.
     """
     turn = admission.turn
-    yield Admitted(turn_id=turn.id, seq=0, session_id=turn.session_id)
     heard: list[Event] = []
     task = asyncio.create_task(_run(graph, admission, context))
     try:
+        yield Admitted(turn_id=turn.id, seq=0, session_id=turn.session_id)
         async for event in context.emitter.events():
             heard.append(event)
             yield event
@@ -58,7 +58,7 @@ async def play(
             await task  # raises what befell the turn
             raise EngineLost(f"turn {turn.id} did not reach its end. `council.resume` takes it up again.")
     except BaseException:
-        task.cancel()  # whoever stops listening stops the turn
+        await _leave_off(task, turn.id, context)  # whoever stops listening stops the turn
         raise
     finishing.add(task)
     task.add_done_callback(finishing.discard)
@@ -80,6 +80,16 @@ async def _run(graph: Graph, admission: Admission, context: TurnContext) -> None
         _logger.warning("the checkpoint of turn %s was not written: %s", admission.turn.id, error)
     finally:
         context.emitter.close()
+
+
+async def _leave_off(task: asyncio.Task[None], turn_id: str, context: TurnContext) -> None:
+    """Stop playing, and say in the ledger that anybody may take the turn up; an end that stands there stays."""
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    try:
+        await context.ledger.record(ClosingEntry(turn_id=turn_id, status="interrupted"))
+    except LedgerError as error:
+        _logger.warning("turn %s stays open: %s", turn_id, error)  # it is free once this process has ended
 
 
 def _log(turn: TurnEntry, heard: list[Event], ending: Ending) -> TurnLog:

@@ -7,6 +7,9 @@ from typing import Any, TypeVar
 
 Result = TypeVar("Result")
 
+DRAIN_S = 5.0
+"""Seconds that ^C waits for a turn to be marked interrupted."""
+
 
 class Portal:
     """Runs coroutines for callers that have no event loop.
@@ -20,12 +23,21 @@ class Portal:
         self._thread.start()
 
     def run(self, work: Coroutine[Any, Any, Result]) -> Result:
-        """Run ``work`` and return its result; ^C cancels it."""
-        future = asyncio.run_coroutine_threadsafe(work, self._loop)
+        """Run ``work`` and return its result; ^C cancels it, and waits until it is left off in good order."""
+        left = threading.Event()
+
+        async def watched() -> Result:
+            try:
+                return await work
+            finally:
+                left.set()
+
+        future = asyncio.run_coroutine_threadsafe(watched(), self._loop)
         try:
             return future.result()
         except KeyboardInterrupt:
             future.cancel()
+            left.wait(DRAIN_S)
             raise
 
     def close(self) -> None:

@@ -15,7 +15,9 @@ from consilium.errors import (
     BadInput,
     BadSettings,
     ConsiliumError,
+    LedgerDamaged,
     LedgerError,
+    LedgerFull,
     LedgerLocked,
     LedgerReadOnly,
     MissingExtra,
@@ -26,7 +28,8 @@ from consilium.errors import (
 _UNKNOWN: set[object] = {sqlite3.SQLITE_CONSTRAINT_FOREIGNKEY, "23503"}
 _LOCKED: set[object] = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, "55P03", "40P01"}
 _UNWRITABLE: set[object] = {sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM, "25006", "42501"}
-_DAMAGED: set[object] = {sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT}
+_DAMAGED: set[object] = {sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT, "XX001", "XX002"}
+_FULL: set[object] = {sqlite3.SQLITE_FULL, "53100"}
 
 
 def connect(url: str, *, busy_timeout_s: float) -> Engine:
@@ -130,12 +133,21 @@ def _typed(error: StatementError, url: str) -> ConsiliumError:
     if codes & _UNWRITABLE:
         return LedgerReadOnly(f"the ledger at {url} cannot be written ({cause}). Mend its rights, or name another one.")
     if codes & _DAMAGED:
-        return LedgerError(f"the file at {url} is damaged or no database ({cause}). Restore it, or name another one.")
+        return LedgerDamaged(f"the file at {url} is damaged or no database ({cause}). Restore it, or name another one.")
+    if codes & _FULL:
+        return LedgerFull(f"no room is left for the ledger at {url} ({cause}); nothing was written. Make room.")
     return LedgerError(f"the ledger at {url} failed: {cause}.")
+
+
+def file_of(engine: Engine) -> Path | None:
+    """Return the file of a SQLite database; None where it is in memory or on a server."""
+    database = engine.url.database
+    if engine.dialect.name != "sqlite" or not database or database == ":memory:" or database.startswith("file:"):
+        return None
+    return Path(database)
 
 
 def make_folder(engine: Engine) -> None:
     """Make the folder of a SQLite file. Raises `OSError` where it cannot be made."""
-    database = engine.url.database
-    if engine.dialect.name == "sqlite" and database and database != ":memory:" and not database.startswith("file:"):
-        Path(database).parent.mkdir(parents=True, exist_ok=True)
+    if (file := file_of(engine)) is not None:
+        file.parent.mkdir(parents=True, exist_ok=True)

@@ -1,9 +1,11 @@
 """What the ledger holds: one frozen value for each kind of row, each with the key that makes it unique."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, Literal, TypeAlias, TypeVar
+
+from consilium.errors import OutcomeDiffers
 
 
 def now() -> datetime:
@@ -11,7 +13,9 @@ def now() -> datetime:
     return datetime.now(UTC)
 
 
-TurnStatus: TypeAlias = Literal["open", "concluded", "failed"]
+TurnStatus: TypeAlias = Literal["open", "interrupted", "concluded", "failed"]
+"""``open``: being played, or cut off without a word. ``interrupted``: left off in good order. Both can be resumed."""
+UNFINISHED: tuple[TurnStatus, ...] = ("open", "interrupted")
 SeatRole: TypeAlias = Literal["speaker", "chair"]
 
 
@@ -42,6 +46,8 @@ class TurnEntry:
     """What the caller asked for beyond the message, as JSON primitives; with it the turn can be played again."""
     status: TurnStatus
     admitted_at: datetime
+    tries: int = 1
+    """How often somebody began to play it: once at admission, once more at each resumption."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,6 +66,19 @@ class SeatEntry:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class BesideEntry:
+    """What a router that did not act answered for a turn. It is kept with the decision that did."""
+
+    router: str
+    router_digest: str
+    scores: Mapping[str, float]
+    propensities: Mapping[str, float]
+    members: tuple[str, ...]
+    """Who would have sat."""
+    abstained: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DecisionEntry:
     """What the router answered for a turn. Key: ``turn_id``."""
 
@@ -73,6 +92,11 @@ class DecisionEntry:
     abstained: bool
     """Whether nobody fitted, so that the bare base sits."""
     seats: tuple[SeatEntry, ...]
+    exploration: float = 0.0
+    """Seats that chance is expected to give to others than the likeliest: half the sum of min(p, 1 - p) over all
+    propensities p. 0 for a router without chance; the share of explored turns where only the last seat is drawn."""
+    beside: tuple[BesideEntry, ...] = ()
+    """What routers that do not act answered for the same turn."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,6 +117,8 @@ class StatementEntry:
     first_token_ms: float
     latency_ms: float
     engine: str
+    prompt_digest: str | None = None
+    """sha256 in hex of all that the member was asked; None for what was recorded before schema 0002."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,16 +138,22 @@ class VerdictEntry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClosingEntry:
-    """The end of a turn. Key: ``turn_id``; the first closing stands."""
+    """The end of a turn, or that it was left off. Key: ``turn_id``.
+
+    The first end stands; an interruption changes nothing after an end, and is itself replaced by one.
+    """
 
     turn_id: str
-    status: Literal["concluded", "failed"]
+    status: Literal["interrupted", "concluded", "failed"]
     closed_at: datetime = field(default_factory=now)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OutcomeEntry:
-    """A score given afterwards. Key: ``key``, chosen by the caller or drawn anew."""
+    """A score given afterwards. Key: ``key``, chosen by the caller or drawn anew.
+
+    The same outcome under one key, however often, is one outcome; another one under the same key is refused.
+    """
 
     key: str
     turn_id: str
@@ -130,7 +162,22 @@ class OutcomeEntry:
     score: float
     """In [0, 1]."""
     source: Literal["user", "judge", "metric", "script"]
+    weight: float = 1.0
+    """How much it counts beside others, in (0, 1e9]."""
     scored_at: datetime = field(default_factory=now)
+
+    def agrees(self, other: "OutcomeEntry") -> bool:
+        """Say whether both are the same but for the moment."""
+        return replace(self, scored_at=other.scored_at) == other
+
+
+def differs(stands: OutcomeEntry, asked: OutcomeEntry) -> OutcomeDiffers:
+    """Return the error for a second, differing outcome under one key."""
+    return OutcomeDiffers(
+        f"outcome key={asked.key!r} stands with score={stands.score!r} by {stands.source} on turn {stands.turn_id!r}, "
+        f"seat {stands.seat!r}, weight {stands.weight!r}; score={asked.score!r} by {asked.source} differs from it and "
+        "was not written. Give another key."
+    )
 
 
 Entry: TypeAlias = MemberEntry | SeatEntry | DecisionEntry | StatementEntry | VerdictEntry | ClosingEntry | OutcomeEntry

@@ -2,11 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from datetime import datetime
 from types import TracebackType
 from typing import Any, Self, cast
 
 from consilium.errors import BadInput, UnknownTurn
 from consilium.ledger.entries import (
+    UNFINISHED,
     ClosingEntry,
     DecisionEntry,
     Entry,
@@ -18,6 +20,7 @@ from consilium.ledger.entries import (
     TurnEntry,
     TurnLog,
     VerdictEntry,
+    differs,
     now,
 )
 
@@ -32,6 +35,10 @@ _KEYS: Mapping[type[Entry], tuple[str, ...]] = {
 }
 
 _Key = tuple[type[Entry], tuple[object, ...]]
+
+
+def _place(turn: TurnEntry) -> tuple[datetime, str]:
+    return turn.admitted_at, turn.id
 
 
 class MemoryLedger:
@@ -80,21 +87,46 @@ class MemoryLedger:
             raise UnknownTurn(f"the ledger holds no turn {turn_id!r}.")
         return self._log(self._turns[turn_id])
 
-    async def turns(self, *, session_id: str | None = None, limit: int = 20) -> Sequence[TurnLog]:
-        """Return the newest turns, of one session or of all, oldest first."""
+    async def claim(self, turn_id: str) -> TurnLog:
+        """Take a turn that has not ended; nobody else can see this ledger, so that it is always free."""
+        log = await self.load(turn_id)
+        if log.turn.status in UNFINISHED:
+            self._turns[turn_id] = replace(log.turn, status="open", tries=log.turn.tries + 1)
+            self._entries.pop((ClosingEntry, (turn_id,)), None)
+        return await self.load(turn_id)
+
+    async def turns(
+        self,
+        *,
+        session_id: str | None = None,
+        unfinished: bool = False,
+        after: TurnEntry | None = None,
+        limit: int = 20,
+    ) -> Sequence[TurnLog]:
+        """Return turns, oldest first: the newest ``limit``, or the first ``limit`` admitted after ``after``."""
         chosen = [turn for turn in self._turns.values() if session_id in (None, turn.session_id)]
         if session_id is not None and not chosen:
             raise UnknownTurn(f"the ledger holds no session {session_id!r}.")
+        if unfinished:
+            chosen = [turn for turn in chosen if turn.status in UNFINISHED]
+        if after is not None:
+            later = [turn for turn in chosen if _place(turn) > _place(after)]
+            chosen = sorted(later, key=_place)[:limit]
         return [self._log(turn) for turn in chosen[max(0, len(chosen) - limit) :]]
 
     def _record(self, entry: Entry) -> Entry:
         key: _Key = (type(entry), tuple(getattr(entry, name) for name in _KEYS[type(entry)]))
         standing = self._entries.get(key)
-        if standing is not None:
+        if isinstance(standing, OutcomeEntry) and isinstance(entry, OutcomeEntry) and not standing.agrees(entry):
+            raise differs(standing, entry)
+        left_off = isinstance(standing, ClosingEntry) and standing.status == "interrupted"
+        if standing is not None and not left_off:
             return standing
         self._check_references(entry)
         if isinstance(entry, OutcomeEntry) and not 0 <= entry.score <= 1:  # also false for NaN
             raise BadInput(f"score={entry.score!r} is not in [0, 1]; nothing was written.")
+        if isinstance(entry, OutcomeEntry) and not 0 < entry.weight <= 1e9:
+            raise BadInput(f"weight={entry.weight!r} is not in (0, 1e9]; nothing was written.")
         if isinstance(entry, DecisionEntry):
             entry = replace(entry, seats=tuple(cast("SeatEntry", self._record(seat)) for seat in entry.seats))
         elif isinstance(entry, ClosingEntry):

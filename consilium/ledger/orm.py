@@ -10,6 +10,7 @@ from sqlalchemy import (
     Dialect,
     ForeignKey,
     ForeignKeyConstraint,
+    Index,
     MetaData,
     TypeDecorator,
     UniqueConstraint,
@@ -41,11 +42,14 @@ class UtcDateTime(TypeDecorator[datetime]):
         return value.replace(tzinfo=UTC) if value is not None and value.tzinfo is None else value
 
 
+_AS_JSON: dict[Any, Any] = dict.fromkeys((dict[str, Any], list[dict[str, Any]], list[int], list[str]), JSON)
+
+
 class Table(DeclarativeBase):
     """Base of all tables."""
 
     metadata = MetaData(naming_convention=NAMING)
-    type_annotation_map = {datetime: UtcDateTime, dict[str, Any]: JSON, list[int]: JSON}  # noqa: RUF012 -- SQLAlchemy's own contract
+    type_annotation_map = {datetime: UtcDateTime, **_AS_JSON}  # noqa: RUF012 -- SQLAlchemy's own contract
 
 
 class AdapterRow(Table):
@@ -84,7 +88,8 @@ class TurnRow(Table):
     __tablename__ = "turns"
     __table_args__ = (
         UniqueConstraint("session_id", "number"),
-        CheckConstraint("status IN ('open', 'concluded', 'failed')", name="status"),
+        CheckConstraint("status IN ('open', 'interrupted', 'concluded', 'failed')", name="status"),
+        Index(None, "admitted_at", "id"),
     )
 
     id: Mapped[str] = mapped_column(primary_key=True)
@@ -93,8 +98,10 @@ class TurnRow(Table):
     message: Mapped[str]
     options: Mapped[dict[str, Any]]
     status: Mapped[str] = mapped_column(index=True)
-    admitted_at: Mapped[datetime] = mapped_column(index=True)
+    admitted_at: Mapped[datetime]
     closed_at: Mapped[datetime | None]
+    player: Mapped[str | None]
+    tries: Mapped[int]
 
 
 class DecisionRow(Table):
@@ -108,6 +115,8 @@ class DecisionRow(Table):
     scores: Mapped[dict[str, Any]]
     propensities: Mapped[dict[str, Any]]
     abstained: Mapped[bool]
+    exploration: Mapped[float]
+    beside: Mapped[list[dict[str, Any]]]
 
 
 class SeatRow(Table):
@@ -141,6 +150,7 @@ class StatementRow(Table):
     first_token_ms: Mapped[float]
     latency_ms: Mapped[float]
     engine: Mapped[str]
+    prompt_digest: Mapped[str | None]
 
 
 class VerdictRow(Table):
@@ -164,6 +174,7 @@ class OutcomeRow(Table):
     __table_args__ = (
         ForeignKeyConstraint(["turn_id", "seat"], ["seats.turn_id", "seats.number"]),
         CheckConstraint("score >= 0 AND score <= 1", name="score"),
+        CheckConstraint("weight > 0 AND weight <= 1e9", name="weight"),
     )
 
     key: Mapped[str] = mapped_column(primary_key=True)
@@ -171,4 +182,48 @@ class OutcomeRow(Table):
     seat: Mapped[int | None]
     score: Mapped[float]
     source: Mapped[str]
-    scored_at: Mapped[datetime]
+    weight: Mapped[float]
+    scored_at: Mapped[datetime] = mapped_column(index=True)
+
+
+class LessonRow(Table):
+    """That a learner has taken an outcome into account: once, whoever learned it."""
+
+    __tablename__ = "lessons"
+
+    learner: Mapped[str] = mapped_column(primary_key=True)
+    outcome_key: Mapped[str] = mapped_column(ForeignKey("outcomes.key", ondelete="CASCADE"), primary_key=True)
+
+
+class BeliefRow(Table):
+    """What a learner has seen of one member."""
+
+    __tablename__ = "beliefs"
+
+    learner: Mapped[str] = mapped_column(primary_key=True)
+    content_name: Mapped[str] = mapped_column(primary_key=True)
+    features: Mapped[list[str]]
+    evidence: Mapped[bytes]
+    moment: Mapped[bytes]
+    count: Mapped[int]
+
+
+class RouterVersionRow(Table):
+    """A fitted router's file, by content."""
+
+    __tablename__ = "router_versions"
+
+    digest: Mapped[str] = mapped_column(primary_key=True)
+    content: Mapped[bytes]
+    added_at: Mapped[datetime]
+
+
+class PromotionRow(Table):
+    """That a router was put in charge. The newest row says who is."""
+
+    __tablename__ = "promotions"
+
+    number: Mapped[int] = mapped_column(primary_key=True)
+    digest: Mapped[str | None] = mapped_column(ForeignKey("router_versions.digest"))
+    action: Mapped[str]
+    promoted_at: Mapped[datetime]

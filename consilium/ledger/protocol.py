@@ -13,7 +13,8 @@ class Ledger(Protocol):
     A ledger is an asynchronous context manager: entering opens it and brings its schema up to date, leaving closes it.
     Every write is durable when the call returns, and insert-or-return: an entry whose key is already there changes
     nothing, and the entry that stands is returned instead. Calls may be made concurrently from one event loop, and
-    other processes may write to the same database.
+    other processes may write to the same database. A turn is played by whoever admitted or last claimed it, as long as
+    that one lives.
     All calls raise `LedgerLocked` or `LedgerReadOnly` where the database says so.
     """
 
@@ -37,6 +38,18 @@ class Ledger(Protocol):
         Raises:
             UnknownTurn: an entry names a turn, seat or member that was never recorded; nothing is written.
             BadInput: an entry holds a value that cannot be kept, such as a score outside [0, 1]; nothing is written.
+            OutcomeDiffers: another outcome stands under the key; nothing is written.
+        """
+        ...
+
+    async def claim(self, turn_id: str) -> TurnLog:
+        """Take a turn that has not ended, to play it again; return all that is recorded of it.
+
+        A turn that has ended is returned as it is.
+
+        Raises:
+            UnknownTurn: no turn has that id.
+            TurnBusy: somebody else who lives is playing it.
         """
         ...
 
@@ -48,8 +61,22 @@ class Ledger(Protocol):
         """
         ...
 
-    async def turns(self, *, session_id: str | None = None, limit: int = 20) -> Sequence[TurnLog]:
-        """Return the newest ``limit`` turns, of one session or of all, oldest first.
+    async def turns(
+        self,
+        *,
+        session_id: str | None = None,
+        unfinished: bool = False,
+        after: TurnEntry | None = None,
+        limit: int = 20,
+    ) -> Sequence[TurnLog]:
+        """Return turns, oldest first: the newest ``limit``, or the first ``limit`` admitted after ``after``.
+
+        Args:
+            session_id: only those of this session.
+            unfinished: only those that are open or interrupted.
+            after: go on from this turn; turns of one moment come by id. `consilium.ledger.reading.pages` goes through
+                a whole ledger so.
+            limit: at most so many.
 
         Raises:
             UnknownTurn: no session has that id.

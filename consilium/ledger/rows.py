@@ -1,12 +1,13 @@
 """Between entries and rows: which table an entry belongs to, what its key is, and back."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import fields
+from dataclasses import asdict, fields
 from typing import Any, TypeVar
 
 from sqlalchemy import ColumnElement, RowMapping, and_, inspect
 
 from consilium.ledger.entries import (
+    BesideEntry,
     ClosingEntry,
     DecisionEntry,
     Entry,
@@ -39,6 +40,7 @@ def values(entry: Entry) -> dict[str, Any]:
         case DecisionEntry():
             columns.pop("seats")
             columns |= {"scores": dict(entry.scores), "propensities": dict(entry.propensities)}
+            columns["beside"] = [asdict(other) for other in entry.beside]
         case VerdictEntry():
             columns["dissent"] = list(entry.dissent)
     return columns
@@ -61,7 +63,8 @@ def entry_of(kind: type[EntryKind], row: RowMapping, **extra: object) -> EntryKi
 
 def decision_of(row: RowMapping, seats: Iterable[SeatEntry]) -> DecisionEntry:
     """Return a decision with its seats; a chair is not the router's choice."""
-    return entry_of(DecisionEntry, row, seats=tuple(seat for seat in seats if seat.role == "speaker"))
+    beside = tuple(BesideEntry(**{**other, "members": tuple(other["members"])}) for other in row["beside"])
+    return entry_of(DecisionEntry, row, seats=tuple(seat for seat in seats if seat.role == "speaker"), beside=beside)
 
 
 def closing_of(row: RowMapping) -> ClosingEntry:

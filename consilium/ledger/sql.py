@@ -1,23 +1,17 @@
-"""`SqlLedger`: the ledger in a database, SQLite by default, PostgreSQL where a server is at hand.
+"""`SqlLedger`: the ledger in a database, SQLite by default, PostgreSQL where a server is at hand."""
 
-The database is driven synchronously from one thread of its own: one hop a call, where an asynchronous driver makes one
-for every statement. A turn makes half a dozen durable commits, and they are what it costs.
-"""
-
-import asyncio
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 from types import TracebackType
 from typing import Any, Protocol, Self, TypeAlias, TypeVar, cast
 
-from sqlalchemy import Connection, Engine, RowMapping, Select, bindparam, func, select, update
+from sqlalchemy import Connection, RowMapping, Select, bindparam, func, select, tuple_, update
 from sqlalchemy import Table as SqlTable
 from sqlalchemy.dialects import postgresql, sqlite
 
-from consilium.errors import BadInput, ConsiliumError, LedgerError, UnknownTurn
-from consilium.ledger.connection import connect, translated
+from consilium.errors import TurnBusy, UnknownTurn
+from consilium.ledger.database import Database
 from consilium.ledger.entries import (
+    UNFINISHED,
     ClosingEntry,
     DecisionEntry,
     Entry,
@@ -29,6 +23,7 @@ from consilium.ledger.entries import (
     TurnEntry,
     TurnLog,
     VerdictEntry,
+    differs,
     now,
 )
 from consilium.ledger.migrate import bring_up_to_date
@@ -43,6 +38,7 @@ from consilium.ledger.orm import (
     TurnRow,
     VerdictRow,
 )
+from consilium.ledger.player import player_of
 from consilium.ledger.rows import TABLES, closing_of, decision_of, entry_of, key_of, values
 
 Result = TypeVar("Result")
@@ -51,11 +47,12 @@ _Insert: TypeAlias = postgresql.Insert | sqlite.Insert
 # Built once: a turn makes them all, and putting one together costs as much as running it.
 _TURN = select(TurnRow.__table__).where(TurnRow.id == bindparam("turn"))
 _NEXT_NUMBER = select(func.coalesce(func.max(TurnRow.number), 0) + 1).where(TurnRow.session_id == bindparam("session"))
-_CLOSE = (
-    update(cast("SqlTable", TurnRow.__table__))
-    .where(TurnRow.id == bindparam("turn"), TurnRow.status == "open")
-    .values(status=bindparam("status"), closed_at=bindparam("closed_at"))
+_TURN_LOCKED = _TURN.with_for_update()  # in SQLite whoever writes is alone anyway
+_UNFINISHED_TURN = update(cast("SqlTable", TurnRow.__table__)).where(
+    TurnRow.id == bindparam("turn"), TurnRow.status.in_(UNFINISHED)
 )
+_CLOSE = _UNFINISHED_TURN.values(status=bindparam("new_status"), closed_at=bindparam("at"), player=None)
+_CLAIM = _UNFINISHED_TURN.values(status="open", closed_at=None, player=bindparam("by"), tries=TurnRow.tries + 1)
 
 
 class SqlLedger:
@@ -72,40 +69,25 @@ class SqlLedger:
     """
 
     def __init__(self, url: str, *, busy_timeout_s: float = 5.0) -> None:
-        self._engine: Engine = connect(url, busy_timeout_s=busy_timeout_s)
-        self.url = self._engine.url.render_as_string(hide_password=True)
+        self._database = Database(url, busy_timeout_s=busy_timeout_s)
+        self.url = self._database.url
         """The database's URL, without its password."""
-        self._writer = self._engine.execution_options(writes=True)
+        self._player = player_of(self._database.engine)
         self._inserts: dict[type[Table], _Insert] = {}
         self._touch_session = self._insert(SessionRow).on_conflict_do_update(
             index_elements=[SessionRow.id], set_={"opened_at": SessionRow.opened_at}
         )
-        self._thread: ThreadPoolExecutor | None = None
-        self._waiting: list[tuple[Callable[[Connection], Any], asyncio.Future[Any]]] = []
-        self._committing: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
         """Open the database and bring its schema up to date."""
-        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="consilium-ledger")
-        try:
-            await self._run(lambda: bring_up_to_date(self._engine))
-        except BaseException:
-            await self.__aexit__(None, None, None)
-            raise
+        await self._database.open(bring_up_to_date)
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Close the database, once what waits to be written is written."""
-        try:
-            if self._committing is not None:
-                await self._committing
-            await self._run(self._engine.dispose)
-        finally:
-            thread, self._thread = self._thread, None
-            if thread is not None:
-                thread.shutdown()
+        await self._database.close(self._player.release)
 
     async def admit(self, *, session_id: str, turn_id: str, message: str, options: Mapping[str, Any]) -> TurnEntry:
         """Record a new turn at the end of its session, and the session if it is new."""
@@ -113,6 +95,7 @@ class SqlLedger:
         def work(connection: Connection) -> TurnEntry:
             if (row := _turn(connection, turn_id)) is not None:
                 return entry_of(TurnEntry, row)
+            self._player.hold()
             admitted = now()
             # Changes nothing in a session that is there, but locks it in PostgreSQL: its turns are numbered one by one.
             connection.execute(self._touch_session, {"id": session_id, "opened_at": admitted})
@@ -125,16 +108,19 @@ class SqlLedger:
                 status="open",
                 admitted_at=admitted,
             )
-            columns = {**{name: getattr(turn, name) for name in turn.__slots__}, "options": dict(options)}
+            columns = {name: getattr(turn, name) for name in turn.__slots__}
+            columns |= {"options": dict(options), "player": self._player.name}
             if connection.execute(self._new(TurnRow), columns).rowcount:
                 return turn
             return entry_of(TurnEntry, cast("RowMapping", _turn(connection, turn_id)))
 
-        return await self._write(work)
+        return await self._database.write(work)
 
     async def record(self, *entries: EntryT) -> tuple[EntryT, ...]:
         """Insert the entries in one transaction and return those that stand."""
-        stands = await self._write(lambda connection: tuple(self._record(connection, entry) for entry in entries))
+        stands = await self._database.write(
+            lambda connection: tuple(self._record(connection, entry) for entry in entries)
+        )
         return cast("tuple[EntryT, ...]", stands)  # an entry's record is of its own kind
 
     async def load(self, turn_id: str) -> TurnLog:
@@ -143,28 +129,70 @@ class SqlLedger:
         def work(connection: Connection) -> TurnLog:
             found = _logs(connection, select(TurnRow.__table__).where(TurnRow.id == turn_id))
             if not found:
-                raise UnknownTurn(f"the ledger holds no turn {turn_id!r}. `consilium ledger show` lists them.")
+                raise _unknown_turn(turn_id)
             return found[0]
 
-        return await self._read(work)
+        return await self.read(work)
 
-    async def turns(self, *, session_id: str | None = None, limit: int = 20) -> Sequence[TurnLog]:
-        """Return the newest turns, of one session or of all, oldest first."""
+    async def claim(self, turn_id: str) -> TurnLog:
+        """Take a turn that has not ended, to play it again; return all that is recorded of it."""
+
+        def work(connection: Connection) -> TurnLog:
+            row = connection.execute(_TURN_LOCKED, {"turn": turn_id}).mappings().first()
+            if row is None:
+                raise _unknown_turn(turn_id)
+            if row["status"] in UNFINISHED:
+                self._check_free(row, connection)
+                self._player.hold()
+                connection.execute(_CLAIM, {"turn": turn_id, "by": self._player.name})
+            return _logs(connection, select(TurnRow.__table__).where(TurnRow.id == turn_id))[0]
+
+        return await self._database.write(work)
+
+    async def turns(
+        self,
+        *,
+        session_id: str | None = None,
+        unfinished: bool = False,
+        after: TurnEntry | None = None,
+        limit: int = 20,
+    ) -> Sequence[TurnLog]:
+        """Return turns, oldest first: the newest ``limit``, or the first ``limit`` admitted after ``after``."""
+        chosen = select(TurnRow.__table__).limit(limit)
+        if unfinished:
+            chosen = chosen.where(TurnRow.status.in_(UNFINISHED))
+        if session_id is not None:
+            chosen = chosen.where(TurnRow.session_id == session_id)
+        if after is not None:
+            place = tuple_(TurnRow.admitted_at, TurnRow.id)
+            chosen = chosen.where(place > (after.admitted_at, after.id)).order_by(TurnRow.admitted_at, TurnRow.id)
+        elif session_id is not None:
+            chosen = chosen.order_by(TurnRow.number.desc())
+        else:
+            chosen = chosen.order_by(TurnRow.admitted_at.desc(), TurnRow.id.desc())
 
         def work(connection: Connection) -> list[TurnLog]:
-            newest = select(TurnRow.__table__).limit(limit)
-            if session_id is None:
-                newest = newest.order_by(TurnRow.admitted_at.desc(), TurnRow.number.desc())
-            else:
-                known = select(SessionRow.id).where(SessionRow.id == session_id)
-                if connection.execute(known).first() is None:
-                    raise UnknownTurn(
-                        f"the ledger holds no session {session_id!r}. `consilium ledger show` lists them."
-                    )
-                newest = newest.where(TurnRow.session_id == session_id).order_by(TurnRow.number.desc())
-            return _logs(connection, newest)[::-1]
+            if session_id is not None:
+                _check_session(connection, session_id)
+            return _logs(connection, chosen)[:: 1 if after else -1]
 
-        return await self._read(work)
+        return await self.read(work)
+
+    async def read(self, work: Callable[[Connection], Result]) -> Result:
+        """Run a function of a connection in a transaction that only reads, for questions that no method answers.
+
+        Raises:
+            LedgerError: the database cannot be read.
+        """
+        return await self._database.read(work)
+
+    def _check_free(self, turn: RowMapping, connection: Connection) -> None:
+        """Raise `TurnBusy` where somebody else who lives plays the turn."""
+        player = turn["player"]
+        if player not in (None, self._player.name) and self._player.lives(player, connection):
+            raise TurnBusy(
+                f"turn {turn['id']!r} is being played by another process. Wait until it is done, or end that process."
+            )
 
     def _record(self, connection: Connection, entry: Entry) -> Entry:
         """Insert one entry with what belongs to it, or return the one that stands."""
@@ -182,10 +210,13 @@ class SqlLedger:
         row = connection.execute(select(table.__table__).where(key_of(entry))).mappings().one()
         if isinstance(entry, DecisionEntry):
             return decision_of(row, _seats(connection, [entry.turn_id]))
-        return entry_of(type(entry), row)
+        stands = entry_of(type(entry), row)
+        if isinstance(stands, OutcomeEntry) and isinstance(entry, OutcomeEntry) and not stands.agrees(entry):
+            raise differs(stands, entry)
+        return stands
 
     def _close(self, connection: Connection, entry: ClosingEntry) -> ClosingEntry:
-        closing = {"turn": entry.turn_id, "status": entry.status, "closed_at": entry.closed_at}
+        closing = {"turn": entry.turn_id, "new_status": entry.status, "at": entry.closed_at}
         if connection.execute(_CLOSE, closing).rowcount:
             return entry
         if (row := _turn(connection, entry.turn_id)) is None:
@@ -193,7 +224,7 @@ class SqlLedger:
         return closing_of(row)
 
     def _insert(self, table: type[Table]) -> _Insert:
-        postgres = self._engine.dialect.name == "postgresql"
+        postgres = self._database.engine.dialect.name == "postgresql"
         return postgresql.insert(table) if postgres else sqlite.insert(table)
 
     def _new(self, table: type[Table]) -> _Insert:
@@ -201,64 +232,6 @@ class SqlLedger:
         if (statement := self._inserts.get(table)) is None:
             statement = self._inserts[table] = self._insert(table).on_conflict_do_nothing()
         return statement
-
-    async def _write(self, work: Callable[[Connection], Result]) -> Result:
-        """Do ``work`` in the next transaction, together with whatever else waits to be written."""
-        done: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
-        self._waiting.append((work, done))
-        if self._committing is None or self._committing.done():
-            self._committing = asyncio.create_task(self._commit_waiting())
-        return await done
-
-    async def _commit_waiting(self) -> None:
-        while self._waiting:
-            batch, self._waiting = self._waiting, []
-            works = [work for work, _ in batch]
-            try:
-                results = await self._run(partial(self._transact, works))
-            except Exception as error:  # whatever befell the transaction, each waiting call is told
-                results = [error] * len(batch)
-            for (_, done), result in zip(batch, results, strict=True):
-                if done.cancelled():
-                    continue
-                if isinstance(result, Exception):
-                    done.set_exception(result)
-                else:
-                    done.set_result(result)
-
-    def _transact(self, works: Sequence[Callable[[Connection], Any]]) -> list[Any]:
-        """Commit all ``works`` at once; where one of them is refused, each by itself, so that only that one fails."""
-        if len(works) > 1:
-            try:
-                with translated(self.url), self._writer.begin() as connection:
-                    return [work(connection) for work in works]
-            except BadInput:
-                pass
-        return [self._alone(work) for work in works]
-
-    def _alone(self, work: Callable[[Connection], Any]) -> Any:  # noqa: ANN401 -- the result of any work, or its error
-        try:
-            with translated(self.url), self._writer.begin() as connection:
-                return work(connection)
-        except ConsiliumError as error:
-            return error
-
-    async def _read(self, work: Callable[[Connection], Result]) -> Result:
-        def transact() -> Result:
-            with self._engine.begin() as connection:
-                return work(connection)
-
-        return await self._run(transact)
-
-    async def _run(self, task: Callable[[], Result]) -> Result:
-        if self._thread is None:
-            raise LedgerError(f"the ledger at {self.url} is not open. Use it inside `async with ledger:`.")
-
-        def guarded() -> Result:
-            with translated(self.url):
-                return task()
-
-        return await asyncio.get_running_loop().run_in_executor(self._thread, guarded)
 
 
 class _OfTurn(Protocol):
@@ -278,6 +251,15 @@ def _by_turn(entries: Iterable[EntryOfTurn]) -> dict[str, list[EntryOfTurn]]:
 
 def _turn(connection: Connection, turn_id: str) -> RowMapping | None:
     return connection.execute(_TURN, {"turn": turn_id}).mappings().first()
+
+
+def _unknown_turn(turn_id: str) -> UnknownTurn:
+    return UnknownTurn(f"the ledger holds no turn {turn_id!r}. `consilium ledger show` lists them.")
+
+
+def _check_session(connection: Connection, session_id: str) -> None:
+    if connection.execute(select(SessionRow.id).where(SessionRow.id == session_id)).first() is None:
+        raise UnknownTurn(f"the ledger holds no session {session_id!r}. `consilium ledger show` lists them.")
 
 
 def _seats(connection: Connection, turn_ids: Sequence[str] | Select[Any]) -> list[SeatEntry]:

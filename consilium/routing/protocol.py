@@ -55,6 +55,8 @@ class Decision:
     answers 1 for the seated and 0 for the others."""
     abstained: bool
     """Whether nobody fitted, so that the bare base sits."""
+    beside: tuple["Decision", ...] = ()
+    """What other routers would have answered, by which nobody sits: recorded, so that they can be judged."""
 
 
 class Router(Protocol):

@@ -3,10 +3,11 @@
 import asyncio
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
+from typing import Any
 
 import pytest
 
-from consilium.errors import BadInput, UnknownTurn
+from consilium.errors import BadInput, OutcomeDiffers, UnknownTurn
 from consilium.ledger.entries import (
     ClosingEntry,
     DecisionEntry,
@@ -18,6 +19,7 @@ from consilium.ledger.entries import (
     VerdictEntry,
 )
 from consilium.ledger.protocol import Ledger
+from consilium.ledger.reading import pages
 
 MEMBER = MemberEntry(content_name="pilot@aaaaaaaaaaaa", name="pilot", group="crew", adapter_digest="a" * 64, base="b@0")
 
@@ -147,10 +149,7 @@ class LedgerConformance:
             (statement("t1", 0), statement("t1", 0, "other")),
             (verdict("t1"), verdict("t1", "other")),
             (ClosingEntry(turn_id="t1", status="concluded"), ClosingEntry(turn_id="t1", status="failed")),
-            (
-                OutcomeEntry(key="k", turn_id="t1", seat=None, score=1.0, source="user"),
-                OutcomeEntry(key="k", turn_id="t1", seat=None, score=0.0, source="judge"),
-            ),
+            (outcome("t1"), replace(outcome("t1"), scored_at=datetime(2026, 1, 1, tzinfo=UTC))),
         ],
         ids=lambda entry: type(entry).__name__,
     )
@@ -294,6 +293,71 @@ class LedgerConformance:
             outcomes = (await ledger.load("t1")).outcomes
         assert [outcome.key for outcome in outcomes] == ["late", "later"]
         assert [outcome.seat for outcome in outcomes] == [None, 1]
+
+    @pytest.mark.parametrize(
+        "changes", [{"score": 0.25}, {"source": "user"}, {"seat": 1}, {"turn_id": "t2"}, {"weight": 2.0}], ids=str
+    )
+    async def test_another_outcome_under_a_key_is_refused_with_all_beside_it(
+        self, ledger: Ledger, changes: dict[str, Any]
+    ) -> None:
+        async with ledger:
+            await whole_turn(ledger)
+            await whole_turn(ledger, "t2")
+            await ledger.record(outcome("t1"))
+            before = list(await ledger.turns())
+            with pytest.raises(OutcomeDiffers, match="'k'"):
+                await ledger.record(outcome("t1", "beside"), replace(outcome("t1"), **changes))
+            assert list(await ledger.turns()) == before
+
+    @pytest.mark.parametrize("weight", [0.0, -1.0, float("nan"), float("inf")])
+    async def test_a_weight_out_of_range_is_refused(self, ledger: Ledger, weight: float) -> None:
+        async with ledger:
+            await whole_turn(ledger)
+            with pytest.raises(BadInput):
+                await ledger.record(replace(outcome("t1"), weight=weight))
+            await ledger.record(replace(outcome("t1"), weight=2.5))
+            assert [entry.weight for entry in (await ledger.load("t1")).outcomes] == [2.5]
+
+    async def test_a_turn_that_was_left_off_can_be_claimed_and_ended(self, ledger: Ledger) -> None:
+        async with ledger:
+            await ledger.record(MEMBER)
+            await admit(ledger)
+            await ledger.record(decision("t1"), statement("t1", 0))
+            await ledger.record(ClosingEntry(turn_id="t1", status="interrupted"))
+            assert (await ledger.load("t1")).turn.status == "interrupted"
+            claimed = await ledger.claim("t1")
+            assert (claimed.turn.status, claimed.turn.tries) == ("open", 2)
+            assert claimed.statements == (statement("t1", 0),)
+            await ledger.record(ClosingEntry(turn_id="t1", status="interrupted"))
+            await ledger.record(ClosingEntry(turn_id="t1", status="failed"))
+            await ledger.record(ClosingEntry(turn_id="t1", status="interrupted"))
+            ended = await ledger.claim("t1")
+            assert (ended.turn.status, ended.turn.tries) == ("failed", 2)
+            with pytest.raises(UnknownTurn, match="nowhere"):
+                await ledger.claim("nowhere")
+
+    async def test_unfinished_turns_are_found(self, ledger: Ledger) -> None:
+        async with ledger:
+            for number in range(4):
+                await admit(ledger, f"t{number}")
+            await ledger.record(
+                ClosingEntry(turn_id="t0", status="concluded"),
+                ClosingEntry(turn_id="t1", status="failed"),
+                ClosingEntry(turn_id="t2", status="interrupted"),
+            )
+            assert [log.turn.id for log in await ledger.turns(unfinished=True)] == ["t2", "t3"]
+
+    async def test_pages_go_through_every_turn_once(self, ledger: Ledger) -> None:
+        async with ledger:
+            for number in range(7):
+                await whole_turn(ledger, f"t{number}", f"s{number % 2}")
+            found = [[log.turn.id for log in page] async for page in pages(ledger, page=3)]
+            assert found == [["t0", "t1", "t2"], ["t3", "t4", "t5"], ["t6"]]
+            fifth = await ledger.load("t5")
+            rest = [log async for page in pages(ledger, after=(await ledger.load("t4")).turn) for log in page]
+            assert rest == [fifth, await ledger.load("t6")]
+            odd = [log.turn.id async for page in pages(ledger, session_id="s1", page=1) for log in page]
+            assert odd == ["t1", "t3", "t5"]
 
     async def test_outcomes_keep_their_moment_whatever_its_zone(self, ledger: Ledger) -> None:
         noon = datetime(2026, 3, 1, 12, tzinfo=UTC)

@@ -72,7 +72,9 @@ def test_an_empty_ledger_says_so(run: Run) -> None:
 
 def test_outcomes_are_added_once_a_key(run: Run, recorded: str) -> None:
     assert "0.5 by user" in run("outcome", "add", recorded, "0.5", "--key", "k").stdout
-    assert "0.5 by user" in run("outcome", "add", recorded, "0.9", "--key", "k").stdout
+    assert "0.5 by user" in run("outcome", "add", recorded, "0.5", "--key", "k").stdout
+    refused = run("outcome", "add", recorded, "0.9", "--key", "k")
+    assert (refused.returncode, "key='k' stands with score=0.5" in refused.stderr) == (2, True)
     log = json.loads(run("ledger", "show", recorded, "--json").stdout)
     assert [(outcome["key"], outcome["score"]) for outcome in log["outcomes"]] == [("k", 0.5)]
 

@@ -11,15 +11,20 @@ from consilium.ledger.protocol import Ledger
 from consilium.ledger.sql import SqlLedger
 from consilium.members.catalogue import Catalogue
 from tests.support.council import FirstSeats
+from tests.support.postgres import new_database
 
 SAID: dict[str, Reply] = {"pilot": "two fathoms", "mate": "Two fathoms.", "clerk": "about two fathoms"}
 
 Open = Callable[..., Council]
 
 
-@pytest.fixture(params=["memory", "sqlite"])
+@pytest.fixture(params=["memory", "sqlite", pytest.param("postgresql", marks=pytest.mark.slow)])
 def ledger(request: pytest.FixtureRequest, tmp_path: Path) -> Ledger:
-    return MemoryLedger() if request.param == "memory" else SqlLedger(f"sqlite:///{tmp_path / 'ledger.db'}")
+    if request.param == "memory":
+        return MemoryLedger()
+    if request.param == "postgresql":
+        return SqlLedger(new_database(request.getfixturevalue("postgres")))
+    return SqlLedger(f"sqlite:///{tmp_path / 'ledger.db'}")
 
 
 @pytest.fixture

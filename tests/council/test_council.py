@@ -14,6 +14,7 @@ from consilium.errors import (
     BadMessage,
     BadSettings,
     EngineLost,
+    OutcomeDiffers,
     SeatDeadline,
     TurnFailed,
     UnknownMember,
@@ -207,7 +208,9 @@ async def test_the_oldest_history_gives_way_to_a_long_message(open_council: Open
 async def test_outcomes_are_recorded_once_a_key(council: Council) -> None:
     turn = await council.ask("How deep is it?")
     first = await council.outcome(turn, score=0.5, seat=1, source="judge", key="k")
-    assert await council.outcome(turn.id, score=0.9, key="k") == first
+    assert await council.outcome(turn.id, score=0.5, seat=1, source="judge", key="k") == first
+    with pytest.raises(OutcomeDiffers, match=r"key='k'.*score=0\.9"):
+        await council.outcome(turn.id, score=0.9, key="k")
     assert (await council.parts.ledger.load(turn.id)).outcomes == (first,)
 
 
@@ -241,7 +244,7 @@ async def test_whoever_stops_listening_stops_the_turn(open_council: Open) -> Non
         with pytest.raises(asyncio.CancelledError):
             await asking
         (log,) = await council.parts.ledger.turns()
-        assert log.turn.status == "open"
+        assert log.turn.status == "interrupted"
         assert log.statements == ()
 
 

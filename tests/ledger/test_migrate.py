@@ -4,20 +4,22 @@ import asyncio
 import sqlite3
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Engine, create_engine, inspect
+from sqlalchemy import Engine, MetaData, create_engine, inspect, select
 
 from consilium.errors import LedgerVersion
 from consilium.ledger.connection import connect
+from consilium.ledger.entries import ClosingEntry
 from consilium.ledger.migrate import HEAD, alembic_config, bring_up_to_date, migrate, revision
 from consilium.ledger.orm import Table
 from consilium.ledger.sql import SqlLedger
-from consilium.testing.ledger import whole_turn
+from consilium.testing.ledger import admit, outcome, whole_turn
 
 
 @pytest.fixture
@@ -33,7 +35,19 @@ def dump(file: Path) -> list[str]:
         connection.close()
 
 
-def test_models_and_migrations_agree(engine: Engine) -> None:
+def rows(engine: Engine) -> dict[str, list[str]]:
+    found = MetaData()
+    found.reflect(engine)
+    with engine.connect() as connection:
+        return {
+            name: sorted(str(sorted(row.items())) for row in connection.execute(select(table)).mappings())
+            for name, table in found.tables.items()
+            if name != "alembic_version"
+        }
+
+
+def test_models_and_migrations_agree(database: str) -> None:
+    engine = connect(database, busy_timeout_s=5)
     bring_up_to_date(engine)
     with engine.connect() as connection:
         assert compare_metadata(MigrationContext.configure(connection), Table.metadata) == []
@@ -97,6 +111,7 @@ def test_processes_may_open_a_new_file_at_once(tmp_path: Path) -> None:
 import sys
 from consilium.errors import LedgerVersion
 from consilium.ledger.connection import connect
+from consilium.ledger.entries import ClosingEntry
 from consilium.ledger.migrate import bring_up_to_date
 for number in range(10):
     print("ready", flush=True)
@@ -167,6 +182,7 @@ def test_a_database_that_is_up_to_date_needs_no_alembic(engine: Engine) -> None:
 import sys
 from consilium.errors import LedgerVersion
 from consilium.ledger.connection import connect
+from consilium.ledger.entries import ClosingEntry
 from consilium.ledger.migrate import bring_up_to_date
 bring_up_to_date(connect(sys.argv[1], busy_timeout_s=5))
 print("alembic" in sys.modules)
@@ -178,3 +194,24 @@ print("alembic" in sys.modules)
         ).stdout.strip()
 
     assert [imported(), imported()] == ["True", "False"]  # the first had to make the tables
+
+
+async def test_the_second_schema_goes_down_and_up_with_what_is_recorded(database: str) -> None:
+    engine = connect(database, busy_timeout_s=5)
+    async with SqlLedger(database) as ledger:
+        await whole_turn(ledger)
+        await ledger.record(outcome("t1"))
+        await admit(ledger, "t2")
+        await ledger.record(ClosingEntry(turn_id="t2", status="interrupted"))
+        before = list(await ledger.turns())
+    migrate(engine, "0001")
+    older = rows(engine)
+    migrate(engine, "0002")
+    migrate(engine, "0001")
+    assert rows(engine) == older  # nothing that the first schema holds is lost on the way
+    migrate(engine, HEAD)
+    engine.dispose()
+    async with SqlLedger(database) as ledger:
+        after = list(await ledger.turns())
+    assert [log.turn.status for log in after] == ["concluded", "open"]
+    assert [replace(log, turn=was.turn) for log, was in zip(after, before, strict=True)] == before

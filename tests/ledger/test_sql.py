@@ -17,8 +17,8 @@ from consilium.testing.ledger import LedgerConformance, admit, decision, verdict
 
 class TestSqlLedger(LedgerConformance):
     @pytest.fixture
-    def ledger(self, tmp_path: Path) -> SqlLedger:
-        return SqlLedger(f"sqlite:///{tmp_path / 'ledger.db'}")
+    def ledger(self, database: str) -> SqlLedger:
+        return SqlLedger(database)
 
 
 @pytest.fixture
@@ -49,7 +49,7 @@ async def test_everything_is_there_after_reopening(file: Path) -> None:
 async def test_commits_survive_power_loss(file: Path) -> None:
     await open_once(file)
     async with SqlLedger(f"sqlite:///{file}") as ledger:
-        pragmas = await ledger._read(
+        pragmas = await ledger.read(
             lambda connection: [
                 connection.exec_driver_sql(f"PRAGMA {name}").scalar_one()
                 for name in ("journal_mode", "synchronous", "foreign_keys", "busy_timeout")

@@ -5,7 +5,7 @@ from langgraph.types import Send
 
 from consilium.council.context import TurnContext
 from consilium.council.state import DECISION, TURN, Json, SeatTask, TurnState, asked
-from consilium.ledger.entries import DecisionEntry, SeatEntry
+from consilium.ledger.entries import BesideEntry, DecisionEntry, SeatEntry
 from consilium.routing.protocol import Decision
 
 
@@ -50,5 +50,18 @@ def _entry(turn_id: str, decision: Decision, context: TurnContext) -> DecisionEn
         scores=decision.scores,
         propensities=decision.propensities,
         abstained=decision.abstained,
+        exploration=sum(min(share, 1 - share) for share in decision.propensities.values()) / 2,
         seats=seats,
+        beside=tuple(_beside(other) for other in decision.beside),
+    )
+
+
+def _beside(decision: Decision) -> BesideEntry:
+    return BesideEntry(
+        router=decision.router,
+        router_digest=decision.digest,
+        scores=decision.scores,
+        propensities=decision.propensities,
+        members=tuple(choice.member for choice in decision.seats),
+        abstained=decision.abstained,
     )

@@ -1,0 +1,1 @@
+"""What outcomes teach: credit, off-policy evaluation, the adaptive router, router versions, and reports."""

@@ -1,0 +1,135 @@
+"""Where a learner's beliefs are kept: in the ledger's database. Each outcome is taken into account once."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
+
+import numpy as np
+from sqlalchemy import Connection, exists, func, select, update
+from sqlalchemy import Table as SqlTable
+from sqlalchemy.dialects import postgresql, sqlite
+
+from consilium.learning.beliefs import Belief, Prior
+from consilium.learning.learner import Learner, Observation, after
+from consilium.learning.transactions import transact_aside
+from consilium.ledger.orm import BeliefRow, LessonRow, OutcomeRow
+from consilium.ledger.protocol import Ledger
+
+AT_ONCE = 500
+"""Outcomes that are learned in one transaction."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Memory:
+    """What a learner knows.
+
+    Args:
+        url: of the ledger's database.
+        ledger: the same ledger, open.
+        learner: whose beliefs are kept.
+    """
+
+    url: str
+    ledger: Ledger
+    learner: Learner
+
+    async def learn(self, static_digest: str, *, since: datetime | None = None) -> int:
+        """Take all outcomes into account that were not yet; return how many there have been.
+
+        Args:
+            static_digest: of the router whose scores they are laid beside.
+            since: do not look for outcomes that were scored before.
+        """
+        name, learner = self.learner.name(static_digest), self.learner
+        while pending := await transact_aside(self.url, partial(_pending, learner=name, since=since)):
+            seen: dict[str, list[Observation]] = {key: [] for key, _ in pending}
+            for turn_id in {turn_id for _, turn_id in pending}:
+                for each in learner.observations(await self.ledger.load(turn_id), static_digest):
+                    if each.outcome in seen:
+                        seen[each.outcome].append(each)
+            enter = partial(
+                _learn, learner=name, seen=seen, features=list(learner.catalogue.members), prior=learner.prior
+            )
+            await transact_aside(self.url, enter, writes=True)
+        return await transact_aside(self.url, partial(_count, learner=name))
+
+    async def recall(self, static_digest: str) -> Mapping[str, Belief]:
+        """Return beliefs by content name; those about another set of members are of no use and left out."""
+        name, features = self.learner.name(static_digest), list(self.learner.catalogue.members)
+
+        def work(connection: Connection) -> dict[str, Belief]:
+            rows = connection.execute(select(BeliefRow.__table__).where(BeliefRow.learner == name)).mappings()
+            return {row["content_name"]: _belief(dict(row)) for row in rows if row["features"] == features}
+
+        return await transact_aside(self.url, work)
+
+
+def _pending(connection: Connection, learner: str, since: datetime | None) -> list[tuple[str, str]]:
+    """Return keys and turns of outcomes that the learner has not taken into account, oldest first."""
+    learned = exists().where(LessonRow.learner == learner, LessonRow.outcome_key == OutcomeRow.key)
+    query = (
+        select(OutcomeRow.key, OutcomeRow.turn_id)
+        .where(~learned)
+        .order_by(OutcomeRow.scored_at, OutcomeRow.key)
+        .limit(AT_ONCE)
+    )
+    if since is not None:
+        query = query.where(OutcomeRow.scored_at >= since)
+    return [(row.key, row.turn_id) for row in connection.execute(query)]
+
+
+def _count(connection: Connection, learner: str) -> int:
+    query = select(func.count()).select_from(LessonRow).where(LessonRow.learner == learner)
+    return connection.execute(query).scalar_one()
+
+
+def _learn(
+    connection: Connection,
+    learner: str,
+    seen: Mapping[str, Sequence[Observation]],
+    features: Sequence[str],
+    prior: Prior,
+) -> None:
+    """Enter the lessons, and update beliefs by those that nobody entered before."""
+    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
+    lesson = dialect.insert(LessonRow).on_conflict_do_nothing()
+    beliefs: dict[str, Belief] = {}
+    for key, observations in seen.items():
+        if not connection.execute(lesson, {"learner": learner, "outcome_key": key}).rowcount:
+            continue
+        for each in observations:
+            known = beliefs.get(each.content_name) or _locked(connection, learner, each.content_name, features)
+            beliefs[each.content_name] = after(known, each, prior)
+    for content_name, belief in beliefs.items():
+        table: SqlTable = BeliefRow.__table__  # type: ignore[assignment]  # SQLAlchemy types it wider than it is
+        where = table.c.learner == learner, table.c.content_name == content_name
+        connection.execute(update(table).where(*where).values(**_columns(belief, features)))
+
+
+def _locked(connection: Connection, learner: str, content_name: str, features: Sequence[str]) -> Belief:
+    """Return the belief that stands, held until the transaction ends; made if there is none of these features."""
+    where = BeliefRow.learner == learner, BeliefRow.content_name == content_name
+    query = select(BeliefRow.__table__).where(*where).with_for_update()
+    nothing = Belief.none(len(features))
+    if (row := connection.execute(query).mappings().first()) is None:
+        columns = {"learner": learner, "content_name": content_name, **_columns(nothing, features)}
+        dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
+        connection.execute(dialect.insert(BeliefRow).on_conflict_do_nothing(), columns)
+        row = connection.execute(query).mappings().one()
+    return _belief(dict(row)) if row["features"] == list(features) else nothing
+
+
+def _columns(belief: Belief, features: Sequence[str]) -> dict[str, object]:
+    return {
+        "features": list(features),
+        "evidence": belief.evidence.astype("<f8").tobytes(),
+        "moment": belief.moment.astype("<f8").tobytes(),
+        "count": belief.count,
+    }
+
+
+def _belief(row: Mapping[str, object]) -> Belief:
+    moment = np.frombuffer(row["moment"], "<f8")  # type: ignore[call-overload]  # bytes
+    evidence = np.frombuffer(row["evidence"], "<f8").reshape(len(moment), len(moment))  # type: ignore[call-overload]  # bytes
+    return Belief(evidence=evidence, moment=moment, count=int(row["count"]))  # type: ignore[call-overload]  # an int
