@@ -85,7 +85,14 @@ def _vllm(base: Base, catalogue: Catalogue, settings: Settings) -> Engine:
         from consilium.engines.vllm.engine import VllmEngine
     except ImportError as error:
         raise MissingExtra("speaking to a vLLM server needs its client: pip install 'consilium[vllm]'") from error
-    return VllmEngine(base, catalogue, settings.base_urls, key=settings.key, seen_at=settings.server_personas)
+    return VllmEngine(
+        base,
+        catalogue,
+        settings.base_urls,
+        key=settings.key,
+        seen_at=settings.server_personas,
+        work=settings.cache_dir.absolute() / "adapters",
+    )
 
 
 def _router(settings: Settings, catalogue: Catalogue, progress: Progress | None) -> Router:

@@ -3,7 +3,8 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from secrets import SystemRandom
 from types import TracebackType
@@ -12,7 +13,7 @@ from typing import Any, Self, TypeVar
 from consilium.engines.protocol import Continuation, Delta, EngineInfo, Likelihood, Message, Prompt, Spoken
 from consilium.engines.tokens import Tokens
 from consilium.engines.vllm.adapters import CAPACITY, ServedAdapters
-from consilium.engines.vllm.null_adapter import null_adapter
+from consilium.engines.vllm.null_adapter import null_adapter, write_null_adapter
 from consilium.engines.vllm.replicas import Replica, choose
 from consilium.engines.vllm.server import Again, Server
 from consilium.errors import AdapterMissing, BadMessage, BadSettings, EngineLost, SeatDeadline
@@ -40,6 +41,8 @@ class VllmEngine:
         seen_at: the folder of the personas as the servers see it; None: as it is here.
         capacity: adapters that each server is to know at one time; of more, those that were not needed for longest are
             given back.
+        work: a folder, as the servers see it too, from which one that was not started with the adapter that changes
+            nothing is given it (see `null_adapter`); None: it is not.
 
     Raises:
         BadSettings: no URL.
@@ -55,6 +58,7 @@ class VllmEngine:
         key: str | None = None,
         seen_at: Path | None = None,
         capacity: int = CAPACITY,
+        work: Path | None = None,
     ) -> None:
         if not urls:
             raise BadSettings("base_url=(): the vllm engine needs a server. Give its URL, up to and with /v1.")
@@ -70,6 +74,7 @@ class VllmEngine:
         self._base = base
         self._catalogue = catalogue
         self._nobody = nobody
+        self._work = work
         self._tokens = Tokens(base)
         self._chance = SystemRandom()
         self._closed: asyncio.Future[None] | None = None
@@ -206,8 +211,14 @@ class VllmEngine:
             replica.adapters.give_back(name)
 
     async def _greet(self, replica: Replica) -> None:
-        replica.served = await replica.server.served()
-        replica.adapters.reconcile(replica.served.adapters)
+        served = await replica.server.served()
+        if self._work and self._nobody not in served.adapters:
+            name, folder = await asyncio.to_thread(write_null_adapter, self._base, self._work)
+            with suppress(AdapterMissing):  # it sees other folders; a GPU does without
+                if await replica.server.load(name, str(folder)):
+                    served = replace(served, adapters=served.adapters | {name})
+        replica.served = served
+        replica.adapters.reconcile(served.adapters)
 
     async def _pause(self, again: Again, attempt: int, clock: "_Clock", *, heard: bool = False) -> None:
         """Wait before the next attempt, or raise where there is none."""

