@@ -4,7 +4,6 @@ import asyncio
 import importlib.util
 import json
 import sys
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -17,7 +16,7 @@ from rich.table import Table
 from consilium.cli.consoles import aside, out
 from consilium.cli.evaluating import base_of
 from consilium.cli.options import AsJson, Personas, examples, given
-from consilium.errors import BadSettings, EngineLost, MissingExtra
+from consilium.errors import BadSettings, EngineError, MissingExtra
 
 if TYPE_CHECKING:
     from consilium.engines.vllm.launch import Plan, Started
@@ -159,36 +158,31 @@ async def _all(settings: "Settings", catalogue: "Catalogue") -> list[dict[str, A
 
 async def _status(url: str, settings: "Settings", catalogue: "Catalogue") -> dict[str, Any]:
     """Return what one server serves."""
-    from consilium.engines.protocol import Message, Prompt
+    from consilium.engines.vllm.inspection import inspect
     from consilium.engines.vllm.null_adapter import null_adapter
     from consilium.engines.vllm.server import Again, Server
-    from consilium.members.persona import SamplingDefaults
 
     nobody, _ = null_adapter(base_of(settings))
     wanted = {member.content_name for member in catalogue.members.values() if member.adapter}
     server = Server(url, settings.key)
     try:
-        served = await server.served()
-        one = Prompt(
-            member="", messages=(Message(role="user", content="Hello"),), sampling=SamplingDefaults(max_tokens=1)
-        )
-        started = time.perf_counter()
-        async with server.speaking(served.base, one) as pieces:
-            async for _ in pieces:
-                pass
-    except (Again, EngineLost) as error:
+        found = await inspect(server)
+    except (Again, EngineError) as error:
         return {"url": url, "error": str(error)}
     finally:
         await server.close()
+    served = found.served
     return {
         "url": url,
         "error": "",
+        "version": found.version,
         "base": served.base,
         "context_tokens": served.context_tokens,
         "members": sorted(wanted & served.adapters),
         "missing": sorted(wanted - served.adapters),
         "strangers": sorted(served.adapters - wanted - {nobody}),
-        "one_token_ms": round(1e3 * (time.perf_counter() - started), 1),
+        "slots": found.slots,
+        "one_token_ms": round(found.one_token_ms, 1),
     }
 
 

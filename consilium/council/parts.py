@@ -56,7 +56,7 @@ def assemble(
     catalogue = Catalogue.load(chosen.personas)
     if engine is None or isinstance(engine, str):
         base = open_base(chosen.base, cache=chosen.cache_dir, progress=progress)
-        engine = _vllm(base, catalogue, chosen) if chosen.engine == "vllm" else _embedded(base, catalogue)
+        engine = open_engine(base, catalogue, chosen)
     router = router or _router(chosen, catalogue, progress)
     checkpoints = None
     if ledger is None:
@@ -74,13 +74,12 @@ def assemble(
     )
 
 
-def _embedded(base: Base, catalogue: Catalogue) -> Engine:
-    from consilium.engines.embedded.engine import EmbeddedEngine
+def open_engine(base: Base, catalogue: Catalogue, settings: Settings) -> Engine:
+    """Return the engine that the settings name; it is not started. Raises `MissingExtra`."""
+    if settings.engine == "embedded":
+        from consilium.engines.embedded.engine import EmbeddedEngine
 
-    return EmbeddedEngine(base, catalogue)
-
-
-def _vllm(base: Base, catalogue: Catalogue, settings: Settings) -> Engine:
+        return EmbeddedEngine(base, catalogue)
     try:
         from consilium.engines.vllm.engine import VllmEngine
     except ImportError as error:
