@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Literal, Protocol, Self, TypeAlias
 
+from consilium.engines.tiers import Tally
 from consilium.members.persona import SamplingDefaults
 
 Role: TypeAlias = Literal["system", "user", "assistant"]
@@ -82,6 +83,8 @@ class EngineInfo:
     """Name by content of the base model, ``slug@sha256[:12]``."""
     context_tokens: int
     """Longest prompt and statement together, in tokens."""
+    tiers: tuple[Tally, ...] = ()
+    """What has become so far of the times that adapters were needed; none where an engine keeps no such books."""
 
 
 class Engine(Protocol):

@@ -72,12 +72,12 @@ async def test_members_say_and_think_what_they_do_embedded(vllm: VllmEngine, shi
 async def test_adapters_that_were_given_back_are_loaded_again(vllm: VllmEngine, shipped: Catalogue) -> None:
     (replica,) = vllm.replicas
     before, _ = await answers(vllm, shipped)
-    for name in list(replica.adapters.known):
+    for name in list(replica.adapters.tier.names):
         if not name.startswith("nobody"):
             await replica.server.unload(name)  # behind the engine's back, as a restart does
     after, _ = await answers(vllm, shipped)
     assert after == before
-    assert replica.adapters.counts.loads == len(ASKED) - 1
+    assert replica.adapters.tier.tally.loads == len(ASKED) - 1
 
 
 async def test_a_council_seats_the_same_and_hears_the_same(shipped: Catalogue) -> None:
@@ -137,7 +137,7 @@ class TestCrossTalk:
             mistakes = await asyncio.gather(*map(wrong, order))
             (replica,) = engine.replicas
         assert sum(mistakes) == 0
-        assert replica.adapters.counts.unloads > self.requests / 10
+        assert replica.adapters.tier.tally.given_back > self.requests / 10
 
     async def test_a_name_that_is_used_again_for_other_weights_answers_as_before(
         self, markers: Catalogue, expected: dict[str, str], tmp_path: Path
