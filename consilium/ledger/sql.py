@@ -26,6 +26,7 @@ from consilium.ledger.entries import (
     OutcomeEntry,
     SeatEntry,
     StatementEntry,
+    TierEntry,
     TurnEntry,
     TurnLog,
     VerdictEntry,
@@ -40,6 +41,7 @@ from consilium.ledger.orm import (
     SessionRow,
     StatementRow,
     Table,
+    TierRow,
     TurnRow,
     VerdictRow,
 )
@@ -165,6 +167,13 @@ class SqlLedger:
             return _logs(connection, newest)[::-1]
 
         return await self._read(work)
+
+    async def tiers(self) -> Sequence[TierEntry]:
+        """Return what was noted of the adapters in each place, oldest first."""
+        every = select(TierRow.__table__).order_by(TierRow.noted_at, TierRow.place, TierRow.tier)
+        return await self._read(
+            lambda connection: [entry_of(TierEntry, row) for row in connection.execute(every).mappings()]
+        )
 
     def _record(self, connection: Connection, entry: Entry) -> Entry:
         """Insert one entry with what belongs to it, or return the one that stands."""
