@@ -6,6 +6,7 @@ import json
 import sys
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -190,6 +191,7 @@ async def _status(url: str, settings: "Settings", catalogue: "Catalogue") -> dic
         "missing": sorted(wanted - served.adapters),
         "strangers": sorted(served.adapters - wanted - {nobody}),
         "slots": found.slots,
+        "prompt_tokens": asdict(found.prompt_tokens),
         "one_token_ms": round(found.one_token_ms, 1),
     }
 
@@ -208,13 +210,15 @@ async def _tiers(settings: "Settings") -> list[dict[str, Any]]:
 
 
 def _show(found: Sequence[dict[str, Any]], tiers: Sequence[dict[str, Any]]) -> None:
-    table = Table("server", "base", "members", "missing", "strangers", "one token", box=None)
+    table = Table("server", "base", "members", "missing", "strangers", "prompts cached", "one token", box=None)
     for each in found:
         if each["error"]:
             table.add_row(each["url"], f"[red]{escape(each['error'])}[/red]")
             continue
         counts = (str(len(each[kind])) for kind in ("members", "missing", "strangers"))
-        table.add_row(each["url"], each["base"], *counts, f"{each['one_token_ms']:.0f} ms")
+        tokens = each["prompt_tokens"]
+        cached = f"{tokens['cached'] / max(1, tokens['asked']):.0%}"
+        table.add_row(each["url"], each["base"], *counts, cached, f"{each['one_token_ms']:.0f} ms")
     out().print(table)
     if tiers:
         adapters = Table("adapters in", "", "hits", "loads", "ahead", "given back", "ms a load", box=None)

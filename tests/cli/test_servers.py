@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from consilium.cli.servers import server_checks
+from consilium.engines.vllm.inspection import PromptTokens, prompt_tokens
 from consilium.members.base import Base
 from consilium.members.catalogue import Catalogue
 from consilium.settings import Settings
@@ -64,3 +65,13 @@ async def test_a_server_that_is_not_there_fails(base: Base, harbour: Path) -> No
     (check,) = await server_checks(settings, base, Catalogue.load(harbour))
     assert check.state == "fail"
     assert "does not answer" in check.finding
+
+
+def test_what_was_cached_is_read_from_the_metrics() -> None:
+    lines = [
+        "# TYPE vllm:prefix_cache_queries_total counter",
+        'vllm:prefix_cache_queries_total{engine="0",model_name="b"} 1280.0',
+        'vllm:prefix_cache_hits_total{engine="0",model_name="b"} 1.024e+03',
+    ]
+    assert prompt_tokens("\n".join(lines)) == PromptTokens(asked=1_280, cached=1_024)
+    assert prompt_tokens("") == PromptTokens(asked=0, cached=0)

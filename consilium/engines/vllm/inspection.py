@@ -23,7 +23,16 @@ ADMINISTRATIVE = (
 )
 """Paths of vLLM 0.32 and 0.33 that no key guards. A GET does nothing on any: those that act want a POST."""
 _SLOTS = re.compile(r'^vllm:lora_requests_info\{.*max_lora="(\d+)"', re.MULTILINE)
+_PREFIXES = re.compile(r"^vllm:prefix_cache_(queries|hits)_total\{[^}]*\} (\S+)$", re.MULTILINE)
 _NOT_THERE = (401, 403, 404)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PromptTokens:
+    """Tokens of all prompts since the server was started, and how many of them it did not compute again."""
+
+    asked: int
+    cached: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +46,7 @@ class Inspection:
     """Whether adapters can be loaded at run time."""
     slots: int | None
     """Adapters that it computes with at one time; None before it was ever asked for one, and where it does not tell."""
+    prompt_tokens: PromptTokens
     open_paths: tuple[str, ...]
     """Those of `ADMINISTRATIVE` that answer without a key."""
     clock_s: float | None
@@ -54,17 +64,27 @@ async def inspect(server: Server) -> Inspection:
     served = await server.served()
     one_token_ms = await _one_token_ms(server, sorted(served.adapters)[0] if served.adapters else served.base)
     version = await server.look("/version")
-    slots = _SLOTS.search((await server.look("/metrics")).text)
+    metrics = (await server.look("/metrics")).text
+    slots = _SLOTS.search(metrics)
     seen = {path: (await server.look(path)).status for path in (*ADMINISTRATIVE, "/v1/load_lora_adapter")}
     return Inspection(
         version=version.text.partition('"version":"')[2].partition('"')[0],
         served=served,
         takes_adapters=seen.pop("/v1/load_lora_adapter") != 404,
         slots=int(slots[1]) if slots else None,
+        prompt_tokens=prompt_tokens(metrics),
         open_paths=tuple(path for path, status in seen.items() if status not in _NOT_THERE),
         clock_s=_ahead_s(version.date),
         one_token_ms=one_token_ms,
     )
+
+
+def prompt_tokens(metrics: str) -> PromptTokens:
+    """Return what a server's ``/metrics`` say of its cache of prefixes; zeros where they say nothing."""
+    counts = {"queries": 0, "hits": 0}
+    for kind, value in _PREFIXES.findall(metrics):
+        counts[kind] += int(float(value))
+    return PromptTokens(asked=counts["queries"], cached=counts["hits"])
 
 
 async def _one_token_ms(server: Server, model: str) -> float:

@@ -16,6 +16,7 @@ from consilium import Council, MemoryLedger
 from consilium.engines.embedded.engine import EmbeddedEngine
 from consilium.engines.protocol import Continuation, Engine, Likelihood, Message, Prompt
 from consilium.engines.vllm.engine import VllmEngine
+from consilium.engines.vllm.inspection import prompt_tokens
 from consilium.engines.vllm.server import Server
 from consilium.members.catalogue import ADAPTER_FOLDER, Catalogue
 from consilium.members.persona import SamplingDefaults
@@ -96,6 +97,25 @@ async def test_a_council_seats_and_hears_the_same_on_the_questions_of_the_demo(s
     for first, second in zip(*turns, strict=True):
         assert [seat.content_name for seat in first.seats] == [seat.content_name for seat in second.seats]
     assert turns[0][0].seats[0].statement.text == turns[1][0].seats[0].statement.text
+
+
+async def test_a_second_turn_computes_what_is_new_alone() -> None:
+    server, block = Server(URL), 128
+
+    async def spent() -> tuple[int, int]:
+        tokens = prompt_tokens((await server.look("/metrics")).text)
+        return tokens.asked, tokens.asked - tokens.cached
+
+    long = "Case nine. " + "The ship came in at dawn. " * 80 + "What of the harbour?"
+    async with Council.open(engine="vllm", base_url=URL, ledger=MemoryLedger()) as council:
+        session = council.session()
+        await session.ask(long, members=["philosopher"], max_tokens=8)
+        asked, computed = await spent()
+        await session.ask("And of the sea?", members=["philosopher"], max_tokens=8)
+        asked, computed = (after - before for after, before in zip(await spent(), (asked, computed), strict=True))
+    await server.close()
+    assert asked > 500
+    assert computed < 2 * block, f"{computed} of {asked} tokens were computed again"
 
 
 async def test_a_statement_follows_a_schema(vllm: VllmEngine, shipped: Catalogue) -> None:
