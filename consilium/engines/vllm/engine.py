@@ -77,6 +77,7 @@ class VllmEngine:
         self._base = base
         self._catalogue = catalogue
         self._nobody = nobody
+        self._own = {nobody, *(member.content_name for member in catalogue.members.values())}
         self._work = work
         self._tokens = Tokens(base)
         self._chance = SystemRandom()
@@ -222,11 +223,13 @@ class VllmEngine:
         served = await replica.server.served()
         if self._work and self._nobody not in served.adapters:
             name, folder = await asyncio.to_thread(write_null_adapter, self._base, self._work)
-            with suppress(AdapterMissing):  # it sees other folders; a GPU does without
+            with suppress(
+                AdapterMissing, EngineLost, Again
+            ):  # it sees other folders, or takes none: a GPU does without
                 if await replica.server.load(name, str(folder)):
                     served = replace(served, adapters=served.adapters | {name})
         replica.served = served
-        replica.adapters.tier.reconcile(served.adapters)
+        replica.adapters.tier.reconcile(served.adapters & self._own)
 
     async def _pause(self, again: Again, attempt: int, clock: "_Clock", *, heard: bool = False) -> None:
         """Wait before the next attempt, or raise where there is none."""
