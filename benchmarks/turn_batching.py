@@ -15,22 +15,15 @@ import json
 import statistics
 from dataclasses import replace
 
-from crew import crew
+from crew import crew, speaking
 
 from consilium.council.council import Council
 from consilium.council.turn import Turn
 from consilium.ledger.memory import MemoryLedger
-from consilium.members.catalogue import Member
 from consilium.threads import in_passing
 
 SEATS = (1, 3, 8)
 QUESTION = "Case {n}: what is the difference between a good man and a useful one, and which should a city honour?"
-
-
-def speaking(member: Member, tokens: int) -> Member:
-    """Return a member that always speaks ``tokens`` tokens, whatever end it thinks of."""
-    sampling = member.persona.sampling.model_copy(update={"min_tokens": tokens, "max_tokens": tokens, "stop": ()})
-    return replace(member, persona=member.persona.model_copy(update={"sampling": sampling}))
 
 
 def assembled(tokens: int) -> tuple[Council, list[str]]:

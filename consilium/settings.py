@@ -77,6 +77,10 @@ class Settings(BaseSettings):
     """That the vLLM servers ask for."""
     server_personas: Path | None = None
     """The folder of the personas as the vLLM servers see it, where that is not as it is seen here."""
+    adapters: Annotated[int, Field(ge=1)] = 64
+    """Adapters that the embedded engine, or each vLLM server, holds in memory; of more, the likeliest come first."""
+    pinned: str = ""
+    """Members whose adapters stay in memory whatever comes, separated by commas."""
     seats: Annotated[int, Field(ge=1, le=32)] = 3
     """At most this many members sit in a turn."""
     exploration: Annotated[float, Field(ge=0, le=0.5)] = 0.0
@@ -107,6 +111,11 @@ class Settings(BaseSettings):
     def base_urls(self) -> tuple[str, ...]:
         """The URLs of the vLLM servers."""
         return tuple(url.strip() for url in self.base_url.split(","))
+
+    @property
+    def pinned_members(self) -> tuple[str, ...]:
+        """Names of the members whose adapters stay in memory."""
+        return tuple(name.strip() for name in self.pinned.split(",") if name.strip())
 
     @property
     def key(self) -> str | None:

@@ -106,3 +106,8 @@ def test_several_servers_are_told_apart_and_a_key_is_not_shown() -> None:
     settings = Settings.load(base_url="http://a:8000/v1, https://b/v1", api_key="canary-7")
     assert settings.base_urls == ("http://a:8000/v1", "https://b/v1")
     assert "canary-7" not in f"{settings!r}{settings.model_dump_json()}"
+
+
+def test_pinned_members_are_separated_by_commas() -> None:
+    assert Settings.load(pinned="operator, empath,").pinned_members == ("operator", "empath")
+    assert Settings.load().pinned_members == ()

@@ -5,16 +5,18 @@ import json
 import platform
 import tempfile
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.markup import escape
 
+from consilium.cli.checks import Check
 from consilium.cli.consoles import out
 from consilium.cli.options import AsJson, Database, Personas, examples, given
 from consilium.cli.rendering import clean
+from consilium.cli.servers import server_checks
 from consilium.errors import BaseUnavailable, ConsiliumError
 
 if TYPE_CHECKING:
@@ -37,22 +39,16 @@ EXTRAS = {
 """A package that each extra brings."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Check:
-    """One thing that was looked at."""
-
-    name: str
-    state: Literal["ok", "warn", "fail"]
-    finding: str
-
-
 def doctor(
     database: Database = None,
     personas: Personas = None,
     no_model: Annotated[bool, typer.Option("--no-model", help="Do not load the model.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Check versions, cache, base model, catalogue, adapters and ledger. Fetches nothing; exit code 1 on a failure."""
+    """Check versions, cache, base model, catalogue, adapters, ledger, and the vLLM servers where the engine is vllm.
+
+    Fetches and changes nothing; exit code 1 on a failure.
+    """
     from consilium.settings import Settings
 
     settings = Settings.load(**given(database=database, personas=personas))
@@ -79,8 +75,11 @@ def _checks(settings: "Settings", *, with_model: bool) -> "Iterator[Check]":
     yield check
     catalogue, check = _catalogue(settings)
     yield check
-    if base is not None and catalogue is not None and with_model:
-        yield from asyncio.run(_effects(base, catalogue))
+    if base is not None and catalogue is not None:
+        servers = asyncio.run(server_checks(settings, base, catalogue)) if settings.engine == "vllm" else []
+        yield from servers
+        if with_model and not any(check.state == "fail" for check in servers):
+            yield from asyncio.run(_effects(settings, base, catalogue))
     yield _try("ledger", lambda: asyncio.run(_ledger(settings)))
 
 
@@ -131,13 +130,13 @@ def _catalogue(settings: "Settings") -> "tuple[Catalogue | None, Check]":
     return catalogue, Check(name="catalogue", state="ok", finding=finding)
 
 
-async def _effects(base: "Base", catalogue: "Catalogue") -> list[Check]:
+async def _effects(settings: "Settings", base: "Base", catalogue: "Catalogue") -> list[Check]:
     """Load every adapter and compare it with the base on its own example requests."""
-    from consilium.engines.embedded.engine import EmbeddedEngine
+    from consilium.council.parts import open_engine
     from consilium.evaluation.effect import adapter_effect
 
     checks = []
-    async with EmbeddedEngine(base, catalogue) as engine:
+    async with open_engine(base, catalogue, settings) as engine:
         for member in catalogue.members.values():
             if member.adapter is None:
                 continue

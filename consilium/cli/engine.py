@@ -4,8 +4,9 @@ import asyncio
 import importlib.util
 import json
 import sys
-import time
+from collections import Counter
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -16,8 +17,8 @@ from rich.table import Table
 
 from consilium.cli.consoles import aside, out
 from consilium.cli.evaluating import base_of
-from consilium.cli.options import AsJson, Personas, examples, given
-from consilium.errors import BadSettings, EngineLost, MissingExtra
+from consilium.cli.options import AsJson, Database, Personas, examples, given
+from consilium.errors import BadSettings, EngineError, MissingExtra
 
 if TYPE_CHECKING:
     from consilium.engines.vllm.launch import Plan, Started
@@ -89,18 +90,24 @@ def up_command(
 
 
 @engine_app.command("status", epilog=examples("engine status", "engine status --json"))
-def status_command(base_url: Url = None, personas: Personas = None, as_json: AsJson = False) -> None:
-    """Show what each server serves of the catalogue, and how soon it says a token. Exit code 1 where none answers."""
+def status_command(
+    base_url: Url = None, personas: Personas = None, database: Database = None, as_json: AsJson = False
+) -> None:
+    """Show what each server serves of the catalogue, and how adapters fared in memory and in the engine.
+
+    The latter is what councils on this ledger counted until they were closed. Exit code 1 where no server answers.
+    """
     from consilium.members.catalogue import Catalogue
     from consilium.settings import Settings
 
-    settings = Settings.load(**given(base_url=base_url, personas=personas))
+    settings = Settings.load(**given(base_url=base_url, personas=personas, database=database))
     catalogue = Catalogue.load(settings.personas)
     found = asyncio.run(_all(settings, catalogue))
+    tiers = asyncio.run(_tiers(settings))
     if as_json:
-        typer.echo(json.dumps({"servers": found}))
+        typer.echo(json.dumps({"servers": found, "tiers": tiers}))
     else:
-        _show(found)
+        _show(found, tiers)
     if all(each["error"] for each in found):
         raise typer.Exit(1)
 
@@ -137,6 +144,7 @@ def _planned(
         seats=slots or settings.seats,
         on_cpu=not torch.cuda.is_available() if cpu is None else cpu,
         work=work,
+        capacity=settings.adapters,
     )
     return settings, how
 
@@ -159,48 +167,65 @@ async def _all(settings: "Settings", catalogue: "Catalogue") -> list[dict[str, A
 
 async def _status(url: str, settings: "Settings", catalogue: "Catalogue") -> dict[str, Any]:
     """Return what one server serves."""
-    from consilium.engines.protocol import Message, Prompt
+    from consilium.engines.vllm.inspection import inspect
     from consilium.engines.vllm.null_adapter import null_adapter
     from consilium.engines.vllm.server import Again, Server
-    from consilium.members.persona import SamplingDefaults
 
     nobody, _ = null_adapter(base_of(settings))
     wanted = {member.content_name for member in catalogue.members.values() if member.adapter}
     server = Server(url, settings.key)
     try:
-        served = await server.served()
-        one = Prompt(
-            member="", messages=(Message(role="user", content="Hello"),), sampling=SamplingDefaults(max_tokens=1)
-        )
-        started = time.perf_counter()
-        async with server.speaking(served.base, one) as pieces:
-            async for _ in pieces:
-                pass
-    except (Again, EngineLost) as error:
+        found = await inspect(server)
+    except (Again, EngineError) as error:
         return {"url": url, "error": str(error)}
     finally:
         await server.close()
+    served = found.served
     return {
         "url": url,
         "error": "",
+        "version": found.version,
         "base": served.base,
         "context_tokens": served.context_tokens,
         "members": sorted(wanted & served.adapters),
         "missing": sorted(wanted - served.adapters),
         "strangers": sorted(served.adapters - wanted - {nobody}),
-        "one_token_ms": round(1e3 * (time.perf_counter() - started), 1),
+        "slots": found.slots,
+        "prompt_tokens": asdict(found.prompt_tokens),
+        "one_token_ms": round(found.one_token_ms, 1),
     }
 
 
-def _show(found: Sequence[dict[str, Any]]) -> None:
-    table = Table("server", "base", "members", "missing", "strangers", "one token", box=None)
+async def _tiers(settings: "Settings") -> list[dict[str, Any]]:
+    """Return what was counted of each place in all runs together."""
+    from consilium.ledger.sql import SqlLedger
+
+    async with SqlLedger(settings.database) as ledger:
+        entries = await ledger.tiers()
+    sums: dict[tuple[str, str], Counter[str]] = {}
+    for entry in entries:
+        counts = {name: getattr(entry, name) for name in ("hits", "loads", "ahead", "given_back", "load_ms")}
+        sums.setdefault((entry.place, entry.tier), Counter()).update(counts)
+    return [{"place": place, "tier": tier, **counts} for (place, tier), counts in sums.items()]
+
+
+def _show(found: Sequence[dict[str, Any]], tiers: Sequence[dict[str, Any]]) -> None:
+    table = Table("server", "base", "members", "missing", "strangers", "prompts cached", "one token", box=None)
     for each in found:
         if each["error"]:
             table.add_row(each["url"], f"[red]{escape(each['error'])}[/red]")
             continue
         counts = (str(len(each[kind])) for kind in ("members", "missing", "strangers"))
-        table.add_row(each["url"], each["base"], *counts, f"{each['one_token_ms']:.0f} ms")
+        tokens = each["prompt_tokens"]
+        cached = f"{tokens['cached'] / max(1, tokens['asked']):.0%}"
+        table.add_row(each["url"], each["base"], *counts, cached, f"{each['one_token_ms']:.0f} ms")
     out().print(table)
+    if tiers:
+        adapters = Table("adapters in", "", "hits", "loads", "ahead", "given back", "ms a load", box=None)
+        for each in tiers:
+            counts = (str(each[name]) for name in ("hits", "loads", "ahead", "given_back"))
+            adapters.add_row(each["place"], each["tier"], *counts, f"{each['load_ms'] / max(1, each['loads']):.1f}")
+        out().print(adapters)
 
 
 def _note(work: Path, url: str) -> Path:

@@ -13,14 +13,16 @@ from consilium.council.admission import Admission, admissible
 from consilium.council.checkpoints import open_saver
 from consilium.council.context import TurnContext
 from consilium.council.emitter import Emitter
-from consilium.council.events import Concluded, Event
+from consilium.council.events import Concluded, Decided, Event
 from consilium.council.options import AskOptions, complete
 from consilium.council.outcomes import OutcomeOptions, outcome_entry
 from consilium.council.parts import Parts, assemble
 from consilium.council.playing import Graph, play
 from consilium.council.portal import Portal
+from consilium.council.prefetch import RECENT, Prefetch
 from consilium.council.recovery import Recovered, recover, recover_quietly
 from consilium.council.session import Session
+from consilium.council.tally_book import TallyBook
 from consilium.council.turn import Turn
 from consilium.errors import BadInput, BadSettings, EngineLost, TurnBusy
 from consilium.ledger.entries import OutcomeEntry, TurnLog
@@ -46,6 +48,7 @@ class Council:
 
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
+        self._prefetch = Prefetch(parts.engine, parts.catalogue, parts.settings.adapters)
         self._graph: Graph | None = None
         self._stack = AsyncExitStack()
         self._finishing: set[asyncio.Task[None]] = set()
@@ -131,6 +134,10 @@ class Council:
         admission = await admissible(message, chosen, self._parts, session_id=session.id, goes_on=session.is_known)
         session.is_known = True
         async for event in self._play(graph, admission, self._context(admission.turn.id), started):
+            if isinstance(event, Decided):
+                self._prefetch.note(event.decision.scores)
+            if isinstance(event, Concluded):
+                self._prefetch.start()
             yield event
 
     async def route(self, message: str, **options: Unpack[AskOptions]) -> Decision:
@@ -205,6 +212,7 @@ class Council:
         if self._recovering is not None:
             await asyncio.gather(self._recovering, return_exceptions=True)
         self._graph = None
+        await self._prefetch.stop()
         await asyncio.gather(*self._finishing, return_exceptions=True)
         await self._stack.aclose()
 
@@ -252,9 +260,18 @@ class Council:
         await stack.enter_async_context(parts.ledger)
         from consilium.council.graph import build_graph
 
+        book = TallyBook(parts.engine)
+
+        async def note() -> None:
+            await parts.ledger.record(*book.entries())
+
+        stack.push_async_callback(note)
         saver = await stack.enter_async_context(open_saver(parts.checkpoints))
         await parts.ledger.record(*parts.member_entries())
-        await parts.engine.ensure_ready(list(parts.catalogue.members))
+        if self._prefetch.is_needed:
+            for log in await parts.ledger.turns(limit=RECENT):
+                self._prefetch.note(log.decision.scores if log.decision else {})
+        await parts.engine.ensure_ready(self._prefetch.wanted())
         return build_graph(saver)
 
     async def _resume(self, turn_id: str) -> Turn:

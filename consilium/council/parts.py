@@ -57,7 +57,7 @@ def assemble(
     catalogue = catalogue or Catalogue.load(chosen.personas)
     if engine is None or isinstance(engine, str):
         base = open_base(chosen.base, cache=chosen.cache_dir, progress=progress)
-        engine = _vllm(base, catalogue, chosen) if chosen.engine == "vllm" else _embedded(base, catalogue)
+        engine = open_engine(base, catalogue, chosen)
     checkpoints: Path | str | None = None
     database = None
     if ledger is None:
@@ -77,18 +77,26 @@ def assemble(
     )
 
 
-def _embedded(base: Base, catalogue: Catalogue) -> Engine:
-    from consilium.engines.embedded.engine import EmbeddedEngine
+def open_engine(base: Base, catalogue: Catalogue, settings: Settings) -> Engine:
+    """Return the engine that the settings name; it is not started. Raises `MissingExtra`, `UnknownMember`."""
+    if settings.engine == "embedded":
+        from consilium.engines.embedded.engine import EmbeddedEngine
 
-    return EmbeddedEngine(base, catalogue)
-
-
-def _vllm(base: Base, catalogue: Catalogue, settings: Settings) -> Engine:
+        return EmbeddedEngine(base, catalogue, capacity=settings.adapters, pinned=settings.pinned_members)
     try:
         from consilium.engines.vllm.engine import VllmEngine
     except ImportError as error:
         raise MissingExtra("speaking to a vLLM server needs its client: pip install 'consilium[vllm]'") from error
-    return VllmEngine(base, catalogue, settings.base_urls, key=settings.key, seen_at=settings.server_personas)
+    return VllmEngine(
+        base,
+        catalogue,
+        settings.base_urls,
+        key=settings.key,
+        seen_at=settings.server_personas,
+        capacity=settings.adapters,
+        pinned=settings.pinned_members,
+        work=settings.cache_dir.absolute() / "adapters",
+    )
 
 
 def selection_of(settings: Settings) -> Selection:

@@ -1,10 +1,11 @@
 """The `Engine` seam, and the values that cross it."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Literal, Protocol, Self, TypeAlias
+from typing import Any, Literal, Protocol, Self, TypeAlias
 
+from consilium.engines.tiers import Tally
 from consilium.members.persona import SamplingDefaults
 
 Role: TypeAlias = Literal["system", "user", "assistant"]
@@ -27,6 +28,8 @@ class Prompt:
     messages: tuple[Message, ...]
     """The persona's system prompt first, the user's message last."""
     sampling: SamplingDefaults = field(default_factory=SamplingDefaults)
+    schema: Mapping[str, Any] | None = None
+    """JSON schema that the statement has to follow; None leaves it free."""
     seed: int = 0
     """Draws are a function of the seed, the prompt and the member; the batch around the row has no part in them."""
     deadline_s: float | None = None
@@ -82,6 +85,8 @@ class EngineInfo:
     """Name by content of the base model, ``slug@sha256[:12]``."""
     context_tokens: int
     """Longest prompt and statement together, in tokens."""
+    tiers: tuple[Tally, ...] = ()
+    """What has become so far of the times that adapters were needed; none where an engine keeps no such books."""
 
 
 class Engine(Protocol):
@@ -120,6 +125,7 @@ class Engine(Protocol):
         Raises:
             UnknownMember, AdapterRefused: as `ensure_ready`.
             BadMessage: prompt and statement together exceed the context.
+            BadSettings: a schema is asked for, and the engine holds nobody to one.
             SeatDeadline: the deadline passed first.
             EngineLost: the engine ended or broke.
         """

@@ -16,6 +16,7 @@ def now() -> datetime:
 TurnStatus: TypeAlias = Literal["open", "interrupted", "concluded", "failed"]
 """``open``: being played, or cut off without a word. ``interrupted``: left off in good order. Both can be resumed."""
 UNFINISHED: tuple[TurnStatus, ...] = ("open", "interrupted")
+TierName: TypeAlias = Literal["memory", "engine"]
 SeatRole: TypeAlias = Literal["speaker", "chair"]
 
 
@@ -180,7 +181,29 @@ def differs(stands: OutcomeEntry, asked: OutcomeEntry) -> OutcomeDiffers:
     )
 
 
-Entry: TypeAlias = MemberEntry | SeatEntry | DecisionEntry | StatementEntry | VerdictEntry | ClosingEntry | OutcomeEntry
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TierEntry:
+    """What became of the times that adapters were needed in one place, while one council was open.
+
+    Key: ``(run, place, tier)``. See `consilium.engines.tiers.Tally` for the figures.
+    """
+
+    run: str
+    """Names the time from a council's opening to its closing."""
+    place: str
+    tier: TierName
+    capacity: int
+    hits: int
+    loads: int
+    ahead: int
+    given_back: int
+    load_ms: float
+    noted_at: datetime = field(default_factory=now)
+
+
+Entry: TypeAlias = (
+    MemberEntry | SeatEntry | DecisionEntry | StatementEntry | VerdictEntry | ClosingEntry | OutcomeEntry | TierEntry
+)
 """Everything but a turn's admission, which has a method of its own because the ledger numbers the turn."""
 
 EntryT = TypeVar("EntryT", bound=Entry)

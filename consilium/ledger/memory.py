@@ -17,6 +17,7 @@ from consilium.ledger.entries import (
     OutcomeEntry,
     SeatEntry,
     StatementEntry,
+    TierEntry,
     TurnEntry,
     TurnLog,
     VerdictEntry,
@@ -32,6 +33,7 @@ _KEYS: Mapping[type[Entry], tuple[str, ...]] = {
     VerdictEntry: ("turn_id",),
     ClosingEntry: ("turn_id",),
     OutcomeEntry: ("key",),
+    TierEntry: ("run", "place", "tier"),
 }
 
 _Key = tuple[type[Entry], tuple[object, ...]]
@@ -135,7 +137,7 @@ class MemoryLedger:
         return entry
 
     def _check_references(self, entry: Entry) -> None:
-        if isinstance(entry, MemberEntry):
+        if isinstance(entry, MemberEntry | TierEntry):
             return
         if entry.turn_id not in self._turns:
             raise UnknownTurn(f"the ledger holds no turn {entry.turn_id!r}; nothing was written.")
@@ -146,7 +148,9 @@ class MemoryLedger:
             raise UnknownTurn(f"turn {entry.turn_id!r} has no seat {seat!r}; nothing was written.")
 
     def _log(self, turn: TurnEntry) -> TurnLog:
-        mine = [e for e in self._entries.values() if not isinstance(e, MemberEntry) and e.turn_id == turn.id]
+        mine = [
+            e for e in self._entries.values() if not isinstance(e, MemberEntry | TierEntry) and e.turn_id == turn.id
+        ]
         seats = sorted((e for e in mine if isinstance(e, SeatEntry)), key=lambda e: e.number)
         statements = sorted((e for e in mine if isinstance(e, StatementEntry)), key=lambda e: (e.seat, e.attempt))
         outcomes = sorted((e for e in mine if isinstance(e, OutcomeEntry)), key=lambda e: (e.scored_at, e.key))

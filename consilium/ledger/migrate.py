@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from alembic.config import Config
 
-HEAD = "0003"
+HEAD = "0004"
 """The newest revision in ``storage/alembic/versions``. Alembic itself is only imported where there is work for it."""
 
 # Alembic keeps its context in globals of the process, and each ledger migrates on a thread of its own.

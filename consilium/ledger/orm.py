@@ -227,3 +227,20 @@ class PromotionRow(Table):
     digest: Mapped[str | None] = mapped_column(ForeignKey("router_versions.digest"))
     action: Mapped[str]
     promoted_at: Mapped[datetime]
+
+
+class TierRow(Table):
+    """What became of the times that adapters were needed in one place, while one council was open."""
+
+    __tablename__ = "tiers"
+
+    run: Mapped[str] = mapped_column(primary_key=True)
+    place: Mapped[str] = mapped_column(primary_key=True)
+    tier: Mapped[str] = mapped_column(primary_key=True)
+    capacity: Mapped[int]
+    hits: Mapped[int]
+    loads: Mapped[int]
+    ahead: Mapped[int]
+    given_back: Mapped[int]
+    load_ms: Mapped[float]
+    noted_at: Mapped[datetime]

@@ -15,10 +15,11 @@ from consilium.ledger.entries import (
     OutcomeEntry,
     SeatEntry,
     StatementEntry,
+    TierEntry,
     TurnEntry,
     VerdictEntry,
 )
-from consilium.ledger.orm import DecisionRow, MemberRow, OutcomeRow, SeatRow, StatementRow, Table, VerdictRow
+from consilium.ledger.orm import DecisionRow, MemberRow, OutcomeRow, SeatRow, StatementRow, Table, TierRow, VerdictRow
 
 EntryKind = TypeVar("EntryKind", bound=Entry | TurnEntry)
 
@@ -29,6 +30,7 @@ TABLES: Mapping[type[Entry], type[Table]] = {
     StatementEntry: StatementRow,
     VerdictEntry: VerdictRow,
     OutcomeEntry: OutcomeRow,
+    TierEntry: TierRow,
 }
 """Entries that are inserted. A closing is an update of its turn."""
 

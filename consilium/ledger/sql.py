@@ -20,6 +20,7 @@ from consilium.ledger.entries import (
     OutcomeEntry,
     SeatEntry,
     StatementEntry,
+    TierEntry,
     TurnEntry,
     TurnLog,
     VerdictEntry,
@@ -35,6 +36,7 @@ from consilium.ledger.orm import (
     SessionRow,
     StatementRow,
     Table,
+    TierRow,
     TurnRow,
     VerdictRow,
 )
@@ -193,6 +195,13 @@ class SqlLedger:
             raise TurnBusy(
                 f"turn {turn['id']!r} is being played by another process. Wait until it is done, or end that process."
             )
+
+    async def tiers(self) -> Sequence[TierEntry]:
+        """Return what was noted of the adapters in each place, oldest first."""
+        every = select(TierRow.__table__).order_by(TierRow.noted_at, TierRow.place, TierRow.tier)
+        return await self._database.read(
+            lambda connection: [entry_of(TierEntry, row) for row in connection.execute(every).mappings()]
+        )
 
     def _record(self, connection: Connection, entry: Entry) -> Entry:
         """Insert one entry with what belongs to it, or return the one that stands."""

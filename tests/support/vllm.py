@@ -34,6 +34,8 @@ class FakeVllm:
     asked: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
     """Path and body of every request."""
     keys: list[str] = field(default_factory=list)
+    pages: dict[str, str] = field(default_factory=lambda: {"/version": '{"version":"0.32.0"}', "/metrics": ""})
+    """What a GET outside of /v1 finds."""
     url: str = ""
 
     @asynccontextmanager
@@ -58,12 +60,21 @@ class FakeVllm:
             path = lines[0].split()[1]
             self.keys.append(headers.get("authorization", ""))
             self.asked.append((path, json.loads(body) if body else {}))
-            await self._answer(path, self.asked[-1][1], writer)
+            if lines[0].startswith("GET") and path != "/v1/models":
+                self._look(path, writer)
+            else:
+                await self._answer(path, self.asked[-1][1], writer)
             await writer.drain()
         except (ConnectionError, asyncio.IncompleteReadError):
             pass
         finally:
             writer.close()
+
+    def _look(self, path: str, writer: asyncio.StreamWriter) -> None:
+        if path in self.pages:
+            _text(writer, self.pages[path], extra="date: Thu, 01 Jan 1970 00:00:00 GMT\r\n")
+        else:
+            _json(writer, {}, 405 if path == "/v1/load_lora_adapter" and self.takes_adapters else 404)
 
     async def _answer(self, path: str, body: dict[str, Any], writer: asyncio.StreamWriter) -> None:
         if path == "/v1/models":

@@ -1,5 +1,6 @@
 """The rows that are being spoken: they join and leave between steps, and a step is one pass for all of them."""
 
+import time
 from collections import deque
 from collections.abc import Sequence
 from itertools import pairwise, takewhile
@@ -10,6 +11,7 @@ from consilium.engines.embedded.drawing import draw
 from consilium.engines.embedded.keys_values import KeysValues
 from consilium.engines.embedded.prefixes import Prefixes
 from consilium.engines.embedded.row import Row
+from consilium.engines.tiers import Tally
 
 if TYPE_CHECKING:
     import torch
@@ -33,10 +35,11 @@ READ_ROWS = 8
 class Batch:
     """Rows in slots: first those that speak, and behind them those whose prompts are still being read."""
 
-    def __init__(self, decoder: "Decoder", end_ids: frozenset[int], prefixes: Prefixes) -> None:
+    def __init__(self, decoder: "Decoder", end_ids: frozenset[int], prefixes: Prefixes, slots: Tally) -> None:
         self._decoder = decoder
         self._end_ids = end_ids
         self._prefixes = prefixes
+        self._slots = slots
         self._kv = self._new_room()
         self._deltas = BoundDeltas(decoder.layers_count, decoder.sizes)
         self._waiting: deque[tuple[Row, Delta | None]] = deque()
@@ -86,10 +89,18 @@ class Batch:
             row.known, prefixes[row] = self._prefixes.find(row.adapter, row.token_ids)
         joining.sort(key=lambda pair: pair[0].unread)  # those that are read first get the slots behind the speakers
         for slot, (row, delta) in enumerate(joining, first):
-            self._deltas.bind(slot, delta)
+            self._bind(slot, delta)
             if (prefix := prefixes[row]) is not None:
                 self._kv.write(slot, prefix, row.known)
             self._reading.append(row)
+
+    def _bind(self, slot: int, delta: Delta | None) -> None:
+        started = time.perf_counter()
+        copied = self._deltas.bind(slot, delta)
+        if delta is not None and copied:
+            self._slots.loaded(1e3 * (time.perf_counter() - started))
+        elif delta is not None:
+            self._slots.hits += 1
 
     def _new_room(self) -> KeysValues:
         return KeysValues(self._decoder.layers_count, self._decoder.kv_heads, self._decoder.head_size)

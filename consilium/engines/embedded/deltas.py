@@ -59,11 +59,16 @@ class BoundDeltas:
         self._b: list[torch.Tensor] = []
         self._windows: dict[tuple[int, int], DeltaWindow] = {}
 
-    def bind(self, slot: int, delta: Delta | None) -> None:
-        """Put an adapter into a slot; None empties it. There is room for as many slots and ranks as were asked for."""
+    def bind(self, slot: int, delta: Delta | None) -> bool:
+        """Put an adapter into a slot, and return whether it had to be copied there; None empties the slot.
+
+        There is room for as many slots and ranks as were asked for.
+        """
         self._windows.clear()
         self._reserve(slot + 1, delta.rank if delta else 0)
+        copied = self._bound[slot] is not delta
         self._fill(slot, delta)
+        return copied
 
     def move(self, source: int, target: int) -> None:
         """Copy what is bound to one slot into another."""

@@ -2,16 +2,19 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from types import TracebackType
 from typing import Self, TypeVar
 
+from consilium.engines.embedded.batch import MAX_ROWS
 from consilium.engines.embedded.model import Model, Scored
 from consilium.engines.embedded.row import Piece, Row
 from consilium.engines.embedded.worker import Job, Worker
 from consilium.engines.protocol import Continuation, Delta, EngineInfo, Likelihood, Message, Prompt, Spoken
+from consilium.engines.tiers import CAPACITY, Tally, Tier
 from consilium.engines.tokens import Tokens
-from consilium.errors import BadMessage, EngineLost, SeatDeadline
+from consilium.errors import BadMessage, BadSettings, EngineLost, SeatDeadline
 from consilium.members.base import Base
 from consilium.members.catalogue import Catalogue
 
@@ -26,13 +29,29 @@ class EmbeddedEngine:
 
     Rows of one turn or of many join and leave the batch from token to token, in a thread of its own. See
     `consilium.engines.protocol.Engine` for what each method promises.
+
+    Args:
+        base: the model.
+        catalogue: the members.
+        capacity: adapters that are held in memory; of more, those that were not needed for longest are read again.
+        pinned: names of members whose adapters stay there.
+
+    Raises:
+        UnknownMember: a pinned member that the catalogue does not hold.
     """
 
-    def __init__(self, base: Base, catalogue: Catalogue) -> None:
+    def __init__(
+        self, base: Base, catalogue: Catalogue, *, capacity: int = CAPACITY, pinned: Sequence[str] = ()
+    ) -> None:
         self._base = base
         self._catalogue = catalogue
         self._tokens = Tokens(base)
-        self._worker = Worker(base, catalogue, self._tokens)
+        self._memory = Tier(
+            Tally(place="here", tier="memory", capacity=capacity),
+            pinned=[member.content_name for member in catalogue.pick(pinned)],
+        )
+        self._slots = Tally(place="here", tier="engine", capacity=MAX_ROWS)
+        self._worker = Worker(base, catalogue, self._tokens, self._memory, self._slots)
         self._rows: set[Row] = set()
 
     async def __aenter__(self) -> Self:
@@ -51,7 +70,12 @@ class EmbeddedEngine:
 
     def describe(self) -> EngineInfo:
         """Say what this engine is."""
-        return EngineInfo(name="embedded", base=self._base.name, context_tokens=self._base.context_tokens)
+        return EngineInfo(
+            name="embedded",
+            base=self._base.name,
+            context_tokens=self._base.context_tokens,
+            tiers=(replace(self._memory.tally), replace(self._slots)),
+        )
 
     async def ensure_ready(self, members: Sequence[str]) -> None:
         """Load the named members' adapters."""
@@ -59,7 +83,7 @@ class EmbeddedEngine:
 
         def load(model: Model) -> None:
             for member in wanted:
-                model.load(member)
+                model.load(member, ahead=True)
 
         await self._run(load)
 
@@ -70,6 +94,11 @@ class EmbeddedEngine:
     async def generate(self, prompt: Prompt) -> AsyncIterator[Delta | Spoken]:
         """Yield the statement piece by piece, and last the finished statement."""
         member = self._catalogue.get(prompt.member)
+        if prompt.schema is not None:
+            raise BadSettings(
+                f"schema={prompt.schema!r:.80}: the embedded engine holds no statement to a schema. Ask a vLLM server "
+                "(engine='vllm'), or check what is said."
+            )
         loop = asyncio.get_running_loop()
         ends_at = None if prompt.deadline_s is None else loop.time() + prompt.deadline_s
         ids = await asyncio.to_thread(self._tokens.prompt, prompt.messages)

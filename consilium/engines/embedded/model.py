@@ -4,19 +4,20 @@ Nothing here is safe to call from two threads. The worker calls.
 """
 
 import math
-from collections import OrderedDict
+import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
-from consilium.engines.embedded.batch import Batch
+from consilium.engines.embedded.batch import MAX_ROWS, Batch
 from consilium.engines.embedded.decoder import Decoder
 from consilium.engines.embedded.deltas import GROUPS, BoundDeltas, Delta, overflown
 from consilium.engines.embedded.keys_values import KeysValues
 from consilium.engines.embedded.prefixes import Prefixes
 from consilium.engines.embedded.row import Row
 from consilium.engines.protocol import Likelihood
+from consilium.engines.tiers import CAPACITY, Tally, Tier
 from consilium.errors import AdapterRefused, BaseUnavailable
 from consilium.members.adapter import WEIGHTS_FILE, Adapter
 from consilium.members.base import Base
@@ -25,9 +26,6 @@ from consilium.threads import loading
 
 if TYPE_CHECKING:
     import torch
-
-MAX_RESIDENT = 64
-"""Adapters whose matrices are kept in memory; of more, those that were not needed for longest are read again."""
 
 _PREFIX = "base_model.model."
 """What PEFT puts before the base's own module names in a file of weights."""
@@ -43,9 +41,15 @@ class Scored:
 
 
 class Model:
-    """A base model, the adapters that its members need, and the batch they speak in."""
+    """A base model, the adapters that its members need, and the batch they speak in.
 
-    def __init__(self, base: Base) -> None:
+    Args:
+        base: the model.
+        memory: which adapters' matrices are kept; None: as many as `CAPACITY`.
+        slots: what is counted of those that are bound to rows; None: it is not looked at.
+    """
+
+    def __init__(self, base: Base, memory: Tier | None = None, slots: Tally | None = None) -> None:
         import torch
 
         plain = load_plain(base)
@@ -65,11 +69,13 @@ class Model:
         with torch.inference_mode():
             self._decoder = Decoder(plain)
         self._prefixes = Prefixes()
-        self._resident: OrderedDict[str, Delta] = OrderedDict()
+        self._memory = memory or Tier(Tally(place="here", tier="memory", capacity=CAPACITY))
+        self._slots = slots or Tally(place="here", tier="engine", capacity=MAX_ROWS)
+        self._resident: dict[str, Delta] = {}
         self._batch = self._new_batch()
 
     def _new_batch(self) -> Batch:
-        return Batch(self._decoder, self._end_ids, self._prefixes)
+        return Batch(self._decoder, self._end_ids, self._prefixes, self._slots)
 
     @property
     def rows(self) -> list[Row]:
@@ -91,8 +97,12 @@ class Model:
             self._batch = self._new_batch()
             raise
 
-    def load(self, member: Member) -> Delta | None:
+    def load(self, member: Member, *, ahead: bool = False) -> Delta | None:
         """Return the member's adapter, read into memory if it is not there yet; None for the bare base.
+
+        Args:
+            member: whose adapter it is.
+            ahead: that nobody waits for it yet.
 
         Raises:
             AdapterRefused: it was trained on another base, does not fit it, or holds weights that are not finite.
@@ -100,19 +110,24 @@ class Model:
         adapter, name = member.adapter, member.content_name
         if adapter is None:
             return None
-        if name not in self._resident:
-            if adapter.pin.base != self._base.name:
-                raise AdapterRefused(
-                    f"{member.name!r} was trained on base {adapter.pin.base!r}, this engine serves "
-                    f"{self._base.name!r}. Train the member on this base, or open the council with the other one."
-                )
-            tensors = _read_tensors(adapter)
-            self._check_fits(adapter, tensors)
-            self._resident[name] = self._delta(adapter, tensors)
-            if len(self._resident) > MAX_RESIDENT:
-                self._resident.popitem(last=False)
-        self._resident.move_to_end(name)
+        if not self._memory.find(name, ahead=ahead):
+            started = time.perf_counter()
+            delta = self._read(member.name, adapter)
+            while leaving := self._memory.leaving():
+                del self._resident[leaving]
+            self._resident[name] = delta
+            self._memory.put(name, 1e3 * (time.perf_counter() - started), ahead=ahead)
         return self._resident[name]
+
+    def _read(self, member: str, adapter: Adapter) -> Delta:
+        if adapter.pin.base != self._base.name:
+            raise AdapterRefused(
+                f"{member!r} was trained on base {adapter.pin.base!r}, this engine serves "
+                f"{self._base.name!r}. Train the member on this base, or open the council with the other one."
+            )
+        tensors = _read_tensors(adapter)
+        self._check_fits(adapter, tensors)
+        return self._delta(adapter, tensors)
 
     def _check_fits(self, adapter: Adapter, tensors: "dict[str, torch.Tensor]") -> None:
         """Compare the adapter's matrices with the base's projections, both ways and by shape."""

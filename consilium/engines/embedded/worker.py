@@ -14,6 +14,7 @@ from typing import Any, Generic, TypeVar
 
 from consilium.engines.embedded.model import Model
 from consilium.engines.embedded.row import Row
+from consilium.engines.tiers import Tally, Tier
 from consilium.engines.tokens import Tokens
 from consilium.errors import ConsiliumError, EngineBusy, EngineLost
 from consilium.members.base import Base
@@ -49,10 +50,18 @@ class Job(Generic[Result]):
 class Worker:
     """Runs steps and jobs, one at a time, in a thread of its own."""
 
-    def __init__(self, base: Base, catalogue: Catalogue, tokens: Tokens) -> None:
+    def __init__(
+        self,
+        base: Base,
+        catalogue: Catalogue,
+        tokens: Tokens,
+        memory: Tier | None = None,
+        slots: Tally | None = None,
+    ) -> None:
         self._base = base
         self._catalogue = catalogue
         self._tokens = tokens
+        self._memory, self._slots = memory, slots
         self._model: Model | None = None
         self._inbox: queue.Queue[Row | Job[Any] | None] = queue.Queue()
         self._in_hand = 0  # rows that the model has; written by the thread alone
@@ -99,7 +108,7 @@ class Worker:
 
     def _loaded(self) -> Model:
         if self._model is None:
-            self._model = Model(self._base)
+            self._model = Model(self._base, self._memory, self._slots)
         return self._model
 
     def _take_in(self) -> bool:

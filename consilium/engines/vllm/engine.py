@@ -3,16 +3,18 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from secrets import SystemRandom
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
 from consilium.engines.protocol import Continuation, Delta, EngineInfo, Likelihood, Message, Prompt, Spoken
+from consilium.engines.tiers import CAPACITY
 from consilium.engines.tokens import Tokens
-from consilium.engines.vllm.adapters import CAPACITY, ServedAdapters
-from consilium.engines.vllm.null_adapter import null_adapter
+from consilium.engines.vllm.adapters import ServedAdapters
+from consilium.engines.vllm.null_adapter import null_adapter, write_null_adapter
 from consilium.engines.vllm.replicas import Replica, choose
 from consilium.engines.vllm.server import Again, Server
 from consilium.errors import AdapterMissing, BadMessage, BadSettings, EngineLost, SeatDeadline
@@ -40,9 +42,13 @@ class VllmEngine:
         seen_at: the folder of the personas as the servers see it; None: as it is here.
         capacity: adapters that each server is to know at one time; of more, those that were not needed for longest are
             given back.
+        pinned: names of members whose adapters never are.
+        work: a folder, as the servers see it too, from which one that was not started with the adapter that changes
+            nothing is given it (see `null_adapter`); None: it is not.
 
     Raises:
         BadSettings: no URL.
+        UnknownMember: a pinned member that the catalogue does not hold.
         MissingExtra: the client is not installed.
     """
 
@@ -55,21 +61,24 @@ class VllmEngine:
         key: str | None = None,
         seen_at: Path | None = None,
         capacity: int = CAPACITY,
+        pinned: Sequence[str] = (),
+        work: Path | None = None,
     ) -> None:
         if not urls:
             raise BadSettings("base_url=(): the vllm engine needs a server. Give its URL, up to and with /v1.")
         root = catalogue.root.resolve()
         nobody, _ = null_adapter(base)
+        kept = [nobody, *(member.content_name for member in catalogue.pick(pinned))]
         servers = [Server(url, key) for url in urls]
         self._replicas = [
-            Replica(
-                server=each, adapters=ServedAdapters(each, root, seen_at or root, pinned=[nobody], capacity=capacity)
-            )
+            Replica(server=each, adapters=ServedAdapters(each, root, seen_at or root, pinned=kept, capacity=capacity))
             for each in servers
         ]
         self._base = base
         self._catalogue = catalogue
         self._nobody = nobody
+        self._own = {nobody, *(member.content_name for member in catalogue.members.values())}
+        self._work = work
         self._tokens = Tokens(base)
         self._chance = SystemRandom()
         self._closed: asyncio.Future[None] | None = None
@@ -95,7 +104,12 @@ class VllmEngine:
 
     def describe(self) -> EngineInfo:
         """Say what this engine is."""
-        return EngineInfo(name="vllm", base=self._base.name, context_tokens=self._base.context_tokens)
+        return EngineInfo(
+            name="vllm",
+            base=self._base.name,
+            context_tokens=self._base.context_tokens,
+            tiers=tuple(replace(each.adapters.tier.tally) for each in self._replicas),
+        )
 
     @property
     def replicas(self) -> Sequence[Replica]:
@@ -106,7 +120,7 @@ class VllmEngine:
         """Have each member's home load its adapter."""
 
         async def ready(replica: Replica, member: Member) -> None:
-            await replica.adapters.ensure(member)
+            await replica.adapters.ensure(member, ahead=True)
 
         await asyncio.gather(*(self._tried(member, ready) for member in self._catalogue.pick(members)))
 
@@ -187,15 +201,15 @@ class VllmEngine:
         name = member.content_name
         replica = choose(self._replicas, name)
         replica.in_hand += 1
-        replica.adapters.take(name)
+        replica.adapters.tier.take(name)
         try:
             if replica.served is None:
                 await self._within(clock, self._greet(replica))
             yield replica
             replica.answered()
         except AdapterMissing as error:
-            was_known = name in replica.adapters.known
-            replica.adapters.forget(name)
+            was_known = name in replica.adapters.tier.names
+            replica.adapters.tier.forget(name)
             raise (Again(error) if was_known else error) from error
         except Again as again:
             if not again.after_s:
@@ -203,11 +217,19 @@ class VllmEngine:
             raise
         finally:
             replica.in_hand -= 1
-            replica.adapters.give_back(name)
+            replica.adapters.tier.give_back(name)
 
     async def _greet(self, replica: Replica) -> None:
-        replica.served = await replica.server.served()
-        replica.adapters.reconcile(replica.served.adapters)
+        served = await replica.server.served()
+        if self._work and self._nobody not in served.adapters:
+            name, folder = await asyncio.to_thread(write_null_adapter, self._base, self._work)
+            with suppress(
+                AdapterMissing, EngineLost, Again
+            ):  # it sees other folders, or takes none: a GPU does without
+                if await replica.server.load(name, str(folder)):
+                    served = replace(served, adapters=served.adapters | {name})
+        replica.served = served
+        replica.adapters.tier.reconcile(served.adapters & self._own)
 
     async def _pause(self, again: Again, attempt: int, clock: "_Clock", *, heard: bool = False) -> None:
         """Wait before the next attempt, or raise where there is none."""

@@ -12,6 +12,7 @@ from urllib.error import URLError
 from urllib.parse import urlsplit
 from urllib.request import urlopen
 
+from consilium.engines.tiers import CAPACITY
 from consilium.engines.vllm.null_adapter import write_null_adapter
 from consilium.errors import BadSettings, EngineLost
 from consilium.members.base import Base
@@ -44,7 +45,17 @@ class Plan:
         return " ".join([*set_first, shlex.join(self.argv)])
 
 
-def plan(python: str, base: Base, catalogue: Catalogue, url: str, *, seats: int, on_cpu: bool, work: Path) -> Plan:
+def plan(
+    python: str,
+    base: Base,
+    catalogue: Catalogue,
+    url: str,
+    *,
+    seats: int,
+    on_cpu: bool,
+    work: Path,
+    capacity: int = CAPACITY,
+) -> Plan:
     """Return how to start the server of a catalogue.
 
     Args:
@@ -55,6 +66,8 @@ def plan(python: str, base: Base, catalogue: Catalogue, url: str, *, seats: int,
         seats: so many adapters are computed with at one time.
         work: a folder for the adapter that changes nothing, see `null_adapter`.
         on_cpu: whether there is no GPU: float32, which is fastest there, and a bound on the cache.
+        capacity: so many adapters it holds in memory. Where the catalogue has more, the first are there from its start
+            and the others come when they are needed.
 
     Raises:
         BadSettings: the URL names no port, or an adapter has a rank that vLLM does not allow.
@@ -67,9 +80,14 @@ def plan(python: str, base: Base, catalogue: Catalogue, url: str, *, seats: int,
     argv += ["--host", str(place.hostname), "--port", str(place.port), "--max-model-len", str(base.context_tokens)]
     if adapters:
         null, folder = write_null_adapter(base, work.absolute())
-        folders = {member.content_name: str(member.adapter.folder) for member in adapters if member.adapter}
+        folders = {member.content_name: str(member.adapter.folder) for member in adapters[:capacity] if member.adapter}
         argv += ["--enable-lora", "--max-loras", str(min(seats, len(adapters)) + 1)]
-        argv += ["--max-lora-rank", str(_rank(adapters)), "--max-cpu-loras", str(max(seats, len(adapters)) + 1)]
+        argv += [
+            "--max-lora-rank",
+            str(_rank(adapters)),
+            "--max-cpu-loras",
+            str(max(seats, min(capacity, len(adapters))) + 1),
+        ]
         # Without them vLLM also wraps the output layer, where on a CPU likelihoods of members end the server.
         argv += ["--lora-target-modules", *_target_modules(adapters)]
         argv += ["--lora-modules", *(f"{name}={path}" for name, path in {**folders, null: str(folder)}.items())]

@@ -3,7 +3,7 @@
 Nothing is tried twice here. What may be tried again is raised as `Again`, whose cause says what to raise if it is not.
 """
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
@@ -11,6 +11,7 @@ from typing import Any
 import httpx2
 import openai
 from openai.types.chat import ChatCompletionChunk
+from openai.types.shared_params import ResponseFormatJSONSchema
 
 from consilium.engines.protocol import Prompt
 from consilium.errors import AdapterMissing, BadMessage, EngineBusy, EngineError, EngineLost
@@ -51,6 +52,16 @@ class Served:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Seen:
+    """What a server answered to somebody without a key."""
+
+    status: int
+    text: str
+    date: str
+    """Its clock, as HTTP writes it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Ending:
     """How a statement ended."""
 
@@ -69,8 +80,9 @@ class Server:
 
     def __init__(self, url: str, key: str | None = None) -> None:
         self.url = url.rstrip("/")
+        self._http = _capped_client()
         self._client = openai.AsyncOpenAI(
-            base_url=self.url, api_key=key or "none", max_retries=0, timeout=None, http_client=_capped_client()
+            base_url=self.url, api_key=key or "none", max_retries=0, timeout=None, http_client=self._http
         )
 
     async def close(self) -> None:
@@ -94,6 +106,12 @@ class Server:
                 adapters=frozenset(card["id"] for card in cards if card.get("parent")),
                 context_tokens=own[0].get("max_model_len"),
             )
+
+    async def look(self, path: str) -> Seen:
+        """Return what the server answers to a GET without a key, at a path from its root. Raises as `served`."""
+        async with _translated(self.url):
+            answer = await self._http.get(self.url.removesuffix("/v1") + path, timeout=CONNECT_S)
+            return Seen(status=answer.status_code, text=answer.text, date=answer.headers.get("date", ""))
 
     async def load(self, name: str, path: str) -> bool:
         """Have the server load an adapter from ``path``, as it sees it; False where it takes none at run time.
@@ -144,7 +162,8 @@ class Server:
                 seed=prompt.seed,
                 stream=True,
                 stream_options={"include_usage": True},
-                extra_body={"repetition_penalty": sampling.repetition_penalty},
+                response_format=openai.omit if prompt.schema is None else _following(prompt.schema),
+                extra_body={"repetition_penalty": sampling.repetition_penalty, "min_tokens": sampling.min_tokens},
             )
         try:
             yield self._pieces(stream, model, sampling.max_tokens)
@@ -215,6 +234,10 @@ async def _translated(url: str, model: str = "") -> AsyncIterator[None]:
         raise (again if error.status_code >= 500 else again.error) from error
     except (openai.APIError, httpx2.HTTPError, httpx2.StreamError, *_STRANGE) as error:
         raise Again(EngineLost(f"{url} does not answer as a vLLM server does: {_said(error)}.")) from error
+
+
+def _following(schema: Mapping[str, Any]) -> ResponseFormatJSONSchema:
+    return {"type": "json_schema", "json_schema": {"name": "statement", "schema": dict(schema), "strict": True}}
 
 
 def _said(error: Exception) -> str:

@@ -50,7 +50,7 @@ def narrow(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(batch, "READ_TOKENS", 7)
     monkeypatch.setattr(batch, "READ_ROWS", 3)
     monkeypatch.setattr(keys_values, "GROWTH_TOKENS", 8)
-    monkeypatch.setattr(model, "MAX_RESIDENT", 2)
+    monkeypatch.setattr(model, "CAPACITY", 2)
 
 
 def schedule(crew: list[Member], seed: int) -> list[Asked]:

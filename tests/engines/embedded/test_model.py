@@ -25,13 +25,13 @@ MEBIBYTE = 2**20
 
 def resident(model: Model) -> list[str]:
     """Return the members whose adapters are in memory, the longest unused first."""
-    return [name.partition("@")[0] for name in model._resident]
+    return [name.partition("@")[0] for name in model._memory.names]
 
 
 def test_the_adapter_unused_for_longest_makes_room(
     tiny: Base, crew: list[Member], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(model, "MAX_RESIDENT", 2)
+    monkeypatch.setattr(model, "CAPACITY", 2)
     served = Model(tiny)
     pilot, mate, cook = crew[:3]
     for member, expected in ((pilot, ["pilot"]), (mate, ["pilot", "mate"]), (pilot, ["mate", "pilot"])):
@@ -46,7 +46,7 @@ def test_the_adapter_unused_for_longest_makes_room(
 def test_rows_speak_on_with_adapters_that_are_evicted_and_read_again(
     tiny: Base, crew: list[Member], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(model, "MAX_RESIDENT", 1)
+    monkeypatch.setattr(model, "CAPACITY", 1)
     speakers, ids = Speakers(tiny), some_ids(8)
     rows = [speakers.add(member, ids, min_tokens=12, max_tokens=12).row for member in crew]
     while speakers.model.rows:

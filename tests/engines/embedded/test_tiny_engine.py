@@ -4,6 +4,7 @@ import asyncio
 import json
 import time
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ import pytest
 from consilium.engines.embedded import batch, worker
 from consilium.engines.embedded.engine import EmbeddedEngine
 from consilium.engines.protocol import Continuation, Message, Prompt
-from consilium.errors import BadMessage, BaseUnavailable, SeatDeadline
+from consilium.errors import BadMessage, BadSettings, BaseUnavailable, SeatDeadline
 from consilium.members.base import Base
 from consilium.members.persona import SamplingDefaults
 from consilium.testing.engine import EngineConformance, speak
@@ -121,3 +122,17 @@ async def test_a_base_without_an_end_is_refused(tmp_path: Path) -> None:
     async with EmbeddedEngine(base, tiny_catalogue(base, tiny_crew(base))) as endless:
         with pytest.raises(BaseUnavailable, match="eos_token_id"):
             await endless.ensure_ready(["pilot"])
+
+
+async def test_a_schema_is_refused(engine: EmbeddedEngine) -> None:
+    with pytest.raises(BadSettings, match="vllm"):
+        await speak(engine, replace(ask("pilot"), schema={"type": "object"}))
+
+
+async def test_what_was_needed_of_each_tier_is_counted(engine: EmbeddedEngine) -> None:
+    for name in ("pilot", "pilot", "mate"):
+        await speak(engine, ask(name))
+    memory, slots = engine.describe().tiers
+    assert (memory.tier, memory.loads, memory.ahead, memory.hits) == ("memory", 2, 1, 2)
+    assert (slots.tier, slots.loads, slots.hits) == ("engine", 2, 1)
+    assert min(memory.load_ms, slots.load_ms) > 0

@@ -43,8 +43,8 @@ def members(crew: Catalogue, *names: str) -> list[Member]:
 async def test_many_that_need_the_same_load_it_once(crew: Catalogue, fake: FakeVllm) -> None:
     adapters = ServedAdapters(Server(fake.url), crew.root, crew.root)
     await asyncio.gather(*(adapters.ensure(crew.get("pilot")) for _ in range(8)))
-    assert (adapters.counts.loads, adapters.counts.hits) == (1, 7)
-    assert adapters.counts.load_ms > 0
+    assert (adapters.tier.tally.loads, adapters.tier.tally.hits) == (1, 7)
+    assert adapters.tier.tally.load_ms > 0
     await adapters.ensure(crew.get("clerk"))
     assert fake.adapters == [crew.get("pilot").content_name]
 
@@ -56,15 +56,15 @@ async def test_the_least_recently_used_makes_room_but_never_one_in_hand_or_pinne
     adapters = ServedAdapters(Server(fake.url), crew.root, crew.root, pinned=[mate], capacity=2)
     for member in members(crew, "pilot", "mate"):
         await adapters.ensure(member)
-    adapters.take(pilot)
+    adapters.tier.take(pilot)
     await adapters.ensure(crew.get("cook"))
-    assert adapters.known == [pilot, mate, cook], "rather too many than one that is in use"
-    adapters.give_back(pilot)
+    assert adapters.tier.names == [pilot, mate, cook], "rather too many than one that is in use"
+    adapters.tier.give_back(pilot)
     await adapters.ensure(crew.get("pilot"))
     await adapters.ensure(crew.get("diver"))
-    assert adapters.known == [mate, diver]
+    assert adapters.tier.names == [mate, diver]
     assert sorted(fake.adapters) == sorted([mate, diver])
-    assert (adapters.counts.loads, adapters.counts.unloads) == (4, 2)
+    assert (adapters.tier.tally.loads, adapters.tier.tally.given_back) == (4, 2)
 
 
 async def test_where_the_folder_lies_elsewhere_for_the_server_its_path_is_told(crew: Catalogue, fake: FakeVllm) -> None:
@@ -78,7 +78,7 @@ async def test_a_server_that_takes_none_is_asked_once(crew: Catalogue, fake: Fak
     for member in members(crew, *NAMES):
         await adapters.ensure(member)
     assert fake.count("/v1/load_lora_adapter") == 1
-    assert adapters.counts.loads == 0
+    assert adapters.tier.tally.loads == 0
 
 
 async def test_a_folder_that_the_server_does_not_see_is_missing(crew: Catalogue, fake: FakeVllm) -> None:

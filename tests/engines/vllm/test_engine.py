@@ -12,6 +12,7 @@ from consilium import Council, MemoryLedger
 from consilium.engines.protocol import Continuation, Message, Prompt, Spoken
 from consilium.engines.vllm import replicas
 from consilium.engines.vllm.engine import ATTEMPTS, VllmEngine
+from consilium.engines.vllm.null_adapter import null_adapter
 from consilium.errors import AdapterMissing, BadSettings, EngineBusy, EngineError, EngineLost, SeatDeadline
 from consilium.members.base import BUILT_IN, Base, open_base
 from consilium.members.catalogue import Catalogue
@@ -66,6 +67,20 @@ async def test_members_answer_under_their_content_names_and_the_base_under_its_o
     assert models == [pilot, pilot, SERVED]
     loads = [body for path, body in server.asked if path == "/v1/load_lora_adapter"]
     assert loads == [{"lora_name": pilot, "lora_path": str(crew.root.resolve() / "pilot" / "adapter")}]
+
+
+async def test_a_schema_and_every_way_of_speaking_reach_the_server(base: Base, crew: Catalogue) -> None:
+    server, schema = FakeVllm(base=base), {"type": "object"}
+    sampling = SamplingDefaults(max_tokens=9, min_tokens=3, temperature=0.5, top_p=0.9, repetition_penalty=1.2)
+    async with opened(base, crew, server) as engine:
+        await speak(engine, Prompt(member="pilot", messages=MESSAGES, sampling=sampling, schema=schema, seed=7))
+        await speak(engine, prompt())
+    shaped, free = (body for path, body in server.asked if path == "/v1/chat/completions")
+    assert shaped["response_format"]["json_schema"]["schema"] == schema
+    asked = {name: shaped[name] for name in ("max_tokens", "min_tokens", "temperature", "top_p", "seed")}
+    assert asked == {"max_tokens": 9, "min_tokens": 3, "temperature": 0.5, "top_p": 0.9, "seed": 7}
+    assert shaped["repetition_penalty"] == 1.2
+    assert "response_format" not in free
 
 
 async def test_the_likelihood_is_of_the_reply_and_its_end_alone(base: Base, crew: Catalogue) -> None:
@@ -139,6 +154,25 @@ async def test_a_server_that_takes_no_adapters_is_asked_for_those_it_has(base: B
         assert (await speak(engine, prompt("pilot"))).completion_tokens == 6
         with pytest.raises(AdapterMissing, match="consilium engine up"):
             await speak(engine, prompt("mate"))
+
+
+async def test_adapters_of_others_on_a_server_are_left_alone(base: Base, crew: Catalogue) -> None:
+    server = FakeVllm(base=base, adapters=["theirs@0123456789ab"])
+    async with server.running(), VllmEngine(base, crew, [server.url], capacity=1) as engine:
+        for name in ("pilot", "mate"):
+            await speak(engine, prompt(name))
+    assert server.adapters == ["theirs@0123456789ab", crew.get("mate").content_name]
+
+
+@pytest.mark.parametrize("sees_folders", [True, False])
+async def test_a_server_without_the_adapter_that_changes_nothing_is_given_it(
+    base: Base, crew: Catalogue, tmp_path: Path, *, sees_folders: bool
+) -> None:
+    server = FakeVllm(base=base, sees_folders=sees_folders)
+    async with server.running(), VllmEngine(base, crew, [server.url], work=tmp_path / "work") as engine:
+        await speak(engine, prompt("clerk"))
+    model = server.asked[-1][1]["model"]
+    assert model == (null_adapter(base)[0] if sees_folders else SERVED)
 
 
 async def test_each_member_has_a_home_and_a_lost_server_is_stood_in_for(base: Base, crew: Catalogue) -> None:

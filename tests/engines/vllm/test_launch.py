@@ -37,6 +37,14 @@ def test_the_server_knows_every_adapter_under_its_content_name(base: Base, harbo
     assert argv[argv.index("--port") + 1] == "8123"
 
 
+def test_of_many_adapters_only_those_that_have_room_are_there_from_the_start(base: Base, harbour: Path) -> None:
+    crew = Catalogue.load(harbour)
+    argv = launch.plan("python", base, crew, URL, seats=1, on_cpu=True, work=harbour.parent / "work", capacity=1).argv
+    modules = [each for each in argv if each.endswith("/adapter")]
+    assert [each.partition("@")[0] for each in modules] == ["pilot"]
+    assert argv[argv.index("--max-cpu-loras") + 1] == "2"
+
+
 def test_a_cpu_computes_in_float32_and_a_gpu_as_it_likes(base: Base, harbour: Path) -> None:
     assert "float32" in planned(base, harbour).argv
     assert "float32" not in planned(base, harbour, on_cpu=False).argv

