@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from consilium.council.turn import Seat, Turn
     from consilium.engines.scripted import ScriptedEngine
     from consilium.errors import ConsiliumError
+    from consilium.jobs.job import Job
+    from consilium.jobs.result import Result
     from consilium.ledger.memory import MemoryLedger
     from consilium.members.catalogue import Catalogue
 
@@ -28,7 +30,9 @@ _HOMES = {
     "Council": "consilium.council.council",
     "Decided": "consilium.council.events",
     "Event": "consilium.council.events",
+    "Job": "consilium.jobs.job",
     "MemoryLedger": "consilium.ledger.memory",
+    "Result": "consilium.jobs.result",
     "ScriptedEngine": "consilium.engines.scripted",
     "Seat": "consilium.council.turn",
     "Session": "consilium.council.session",
@@ -45,7 +49,9 @@ __all__ = [
     "Council",
     "Decided",
     "Event",
+    "Job",
     "MemoryLedger",
+    "Result",
     "ScriptedEngine",
     "Seat",
     "Session",

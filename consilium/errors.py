@@ -24,6 +24,7 @@
     │   ├── LedgerLocked (TimeoutError)   another process holds it
     │   ├── LedgerReadOnly (PermissionError)
     │   └── LedgerVersion                 its schema is not this version's
+    ├── JobError (OSError)                a job's files: unwritable, full, in use, or of another job
     ├── TurnFailed (RuntimeError)         a turn in which nobody made a statement
     └── MissingExtra (ImportError)        an optional dependency is not installed
 
@@ -121,6 +122,10 @@ class LedgerReadOnly(LedgerError, PermissionError):
 
 class LedgerVersion(LedgerError):
     """The database's schema is newer than, or unknown to, this version of Consilium."""
+
+
+class JobError(ConsiliumError, OSError):
+    """A job's files cannot be used: unwritable, full, in use, or another job's. No line of them is half-written."""
 
 
 class TurnFailed(ConsiliumError, RuntimeError):
