@@ -259,3 +259,15 @@ async def test_csv_and_parquet(harbour: Path, tmp_path: Path) -> None:
 def test_reprs_are_safe(tmp_path: Path) -> None:
     result = Result.of_error("<a>", "council", BadRows("<script>"))
     assert "<script>" not in result._repr_html_()
+
+
+async def test_a_job_can_be_cancelled_and_gone_on_with(harbour: Path, tmp_path: Path) -> None:
+    write(tmp_path, *(batch_line(str(row), "x") for row in range(100)))
+    job = open_job(harbour, tmp_path, concurrency=2)
+    async for _ in job.run():
+        (tmp_path / "out.jsonl.cancel").touch()
+    assert job.index is not None
+    assert job.index.status == "cancelled"
+    assert len(written(tmp_path)) < 100
+    await results(open_job(harbour, tmp_path))
+    assert sorted(map(int, written(tmp_path))) == list(range(100))
