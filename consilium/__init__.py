@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from consilium.council.turn import Seat, Turn
     from consilium.engines.scripted import ScriptedEngine
     from consilium.errors import ConsiliumError
+    from consilium.jobs.job import Job
+    from consilium.jobs.result import Result
     from consilium.ledger.memory import MemoryLedger
     from consilium.members.catalogue import Catalogue
     from consilium.scripts.play import Play
@@ -30,8 +32,10 @@ _HOMES = {
     "Council": "consilium.council.council",
     "Decided": "consilium.council.events",
     "Event": "consilium.council.events",
+    "Job": "consilium.jobs.job",
     "MemoryLedger": "consilium.ledger.memory",
     "Play": "consilium.scripts.play",
+    "Result": "consilium.jobs.result",
     "Script": "consilium.scripts.script",
     "ScriptedEngine": "consilium.engines.scripted",
     "Seat": "consilium.council.turn",
@@ -49,8 +53,10 @@ __all__ = [
     "Council",
     "Decided",
     "Event",
+    "Job",
     "MemoryLedger",
     "Play",
+    "Result",
     "Script",
     "ScriptedEngine",
     "Seat",

@@ -30,6 +30,7 @@
     │   ├── LedgerFull                    no room is left on its disk
     │   ├── TurnBusy                      somebody who lives is playing the turn
     │   └── LedgerVersion                 its schema is not this version's
+    ├── JobError (OSError)                a job's files: unwritable, full, in use, or of another job
     ├── TurnFailed (RuntimeError)         a turn in which nobody made a statement
     └── MissingExtra (ImportError)        an optional dependency is not installed
 
@@ -151,6 +152,10 @@ class TurnBusy(LedgerError):
 
 class LedgerVersion(LedgerError):
     """The database's schema is newer than, or unknown to, this version of Consilium."""
+
+
+class JobError(ConsiliumError, OSError):
+    """A job's files cannot be used: unwritable, full, in use, or another job's. No line of them is half-written."""
 
 
 class TurnFailed(ConsiliumError, RuntimeError):

@@ -27,6 +27,7 @@ KIN: dict[str, tuple[type[Exception], ...]] = {
     "LedgerLocked": (RuntimeError, TimeoutError),
     "LedgerReadOnly": (RuntimeError, PermissionError),
     "LedgerVersion": (RuntimeError,),
+    "JobError": (OSError,),
     "TurnFailed": (RuntimeError,),
     "MissingExtra": (ImportError,),
 }

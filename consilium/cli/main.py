@@ -7,6 +7,7 @@ import typer
 
 import consilium
 from consilium.cli.asking import ask, chat, route
+from consilium.cli.batch import batch_app
 from consilium.cli.consoles import aside
 from consilium.cli.doctor import doctor
 from consilium.cli.engine import engine_app
@@ -38,6 +39,7 @@ eval_app.command("router", epilog=EVAL_EXAMPLES)(eval_router)
 eval_app.command("policy", epilog=POLICY_EXAMPLES)(eval_policy)
 app.command(epilog=REPORT_EXAMPLES)(report)
 app.add_typer(router_app, name="router")
+app.add_typer(batch_app, name="batch")
 app.add_typer(members_app, name="members")
 app.add_typer(train_app, name="train")
 app.add_typer(eval_app, name="eval")
