@@ -4,6 +4,7 @@ import asyncio
 import hashlib
 import re
 from collections.abc import AsyncIterator, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -19,6 +20,7 @@ from consilium.council.hearing import digest_of
 from consilium.council.parts import checkpoints_of
 from consilium.engines.protocol import Delta, Prompt, Spoken
 from consilium.engines.scripted import ScriptedEngine
+from consilium.errors import UnknownTurn
 from consilium.ledger.entries import UNFINISHED, EntryT, TurnEntry, TurnLog, now
 from consilium.ledger.sql import SqlLedger
 from consilium.members.catalogue import Catalogue
@@ -97,10 +99,10 @@ def play(place: Place, trial: int, die_at: int | None) -> None:
     (place[2] / "points").write_text("\n".join(faults.points))
 
 
-def recover(place: Place, trial: int, round_: int, die_at: int | None) -> None:
+def recover(place: Place, trials: range, round_: int, die_at: int | None) -> None:
     """Take up what was cut off, and score again what may or may not have been scored."""
     Faults(die_at).install()
-    asyncio.run(_recover(place, trial, round_))
+    asyncio.run(_recover(place, trials, round_))
 
 
 async def _play(place: Place, trial: int) -> None:
@@ -119,12 +121,12 @@ async def _converse(council: Council, messages: list[tuple[str, Any]], accepted:
                 await council.outcome(event.turn, score=0.5, key=f"{event.turn_id} by the harness")
 
 
-async def _recover(place: Place, trial: int, round_: int) -> None:
-    async with _council(place, f"{trial}-{round_}") as council:
+async def _recover(place: Place, trials: range, round_: int) -> None:
+    async with _council(place, f"{trials[0]}-{round_}") as council:
         async for _ in council.recover():
             pass
-        for turn_id in _lines(place[2] / f"accepted-{trial}"):
-            if turn_id in {log.turn.id for log in await council.parts.ledger.turns(limit=100)}:
+        for turn_id in (line for trial in trials for line in _lines(place[2] / f"accepted-{trial}")):
+            with suppress(UnknownTurn):  # lost: the harness will find that
                 await council.outcome(turn_id, score=0.5, key=f"{turn_id} by the harness")
 
 

@@ -3,8 +3,8 @@
 usage: python -m tests.support.kills [--kills 200] [--seed 0] [--write docs/results/durability.md]
 
 Each trial is a child process that plays two sessions of two turns at the same time (best, vote, chair; outcomes under
-keys) and dies by SIGKILL at a seeded one of all its await and commit points; in every third trial the process that
-takes up what was cut off is killed too. All trials of a table row share one database. The engine is the scripted one,
+keys) and dies by SIGKILL at a seeded one of all its await and commit points. Four such trials are taken up by one
+recovery, which is killed too at a seeded point, and then by another. All share one database. The engine is scripted,
 whose answers are digests of all that a member heard; it writes down each call.
 """
 
@@ -34,6 +34,8 @@ from tests.support.personas import write_harbour
 from tests.support.postgres import new_database, postgres_server
 
 SIGKILLED = -signal.SIGKILL
+TOGETHER = 4
+"""Killed councils whose turns one recovery takes up."""
 
 
 @dataclass(kw_only=True)
@@ -91,24 +93,24 @@ class Harness:
             _drop_keys(self._place[1])
 
     def trial(self, number: int, chance: random.Random) -> None:
-        """Kill, take up, and look."""
+        """Let a council begin its work, and kill it."""
         at = chance.randrange(len(self._points))
         if self._run(crashing.play, number, at) == SIGKILLED:
             self.tally.kills += 1
             self.tally.where[self._points[at]] += 1
-        recorded = self._recorded()
-        if number % 3 == 0:
-            killed = self._run(crashing.recover, number, 1, chance.randrange(len(self._points) // 2)) == SIGKILLED
-            self.tally.recoveries_killed += killed
-            recorded_later = self._recorded()
-        else:
-            recorded_later = recorded
-        assert self._run(crashing.recover, number, 2, None) == 0
-        paid = [self._lines(f"paid-{number}-{round_}") for round_ in range(3)]
-        again = [call for call in paid[1] if call in recorded] + [call for call in paid[2] if call in recorded_later]
-        self.tally.paid_again += len(again)
-        calls = [*paid[0], *paid[1], *paid[2]]
-        self.tally.asked_again += len(calls) - len(set(calls)) - len(again)
+
+    def take_up(self, trials: range, chance: random.Random) -> None:
+        """Recover what those trials left; the first try is killed too."""
+        calls = [call for number in trials for call in self._lines(f"paid-{number}-0")]
+        for round_, at in enumerate((chance.randrange(len(self._points)), None), start=1):
+            recorded = self._recorded()
+            ended = self._run(crashing.recover, trials, round_, at)
+            self.tally.recoveries_killed += ended == SIGKILLED
+            assert ended == 0 or at is not None
+            paid = self._lines(f"paid-{trials[0]}-{round_}")
+            self.tally.paid_again += sum(call in recorded for call in paid)
+            self.tally.asked_again += sum(call in calls and call not in recorded for call in paid)
+            calls += paid
 
     def look(self, trials: int) -> Tally:
         """Compare what the ledger holds with what was accepted."""
@@ -179,10 +181,11 @@ def kill(home: str, kind: str, url: str, folder: Path, *, kills: int, seed: int)
     harness.prepare()
     number = 0
     while harness.tally.kills < kills:
-        number += 1
-        harness.trial(number, chance)
-        if number % 20 == 0:
-            print(f"{home}, {kind}: {harness.tally.kills} of {kills} kills", file=sys.stderr)
+        trials = range(number + 1, number + 1 + min(TOGETHER, kills - harness.tally.kills))
+        for number in trials:
+            harness.trial(number, chance)
+        harness.take_up(trials, chance)
+        print(f"{home}, {kind}: {harness.tally.kills} of {kills} kills", file=sys.stderr)
     return harness.look(number)
 
 
