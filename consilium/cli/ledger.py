@@ -2,19 +2,24 @@
 
 import asyncio
 import json
+import re
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 from rich.markup import escape
+from rich.table import Table
 
 from consilium.cli.consoles import aside, out, provisioning
 from consilium.cli.options import AsJson, Database, Personas, SessionId, examples, given
 from consilium.cli.rendering import clean, shortened
 from consilium.cli.running import run
 from consilium.cli.transcript import decided, stated
-from consilium.errors import TurnFailed
+from consilium.errors import BadInput, TurnFailed
 
 if TYPE_CHECKING:
+    from consilium.ledger.asking import Answer
     from consilium.ledger.entries import OutcomeEntry, TurnLog
     from consilium.ledger.sql import SqlLedger
 
@@ -59,6 +64,64 @@ def recover(database: Database = None, personas: Personas = None, as_json: AsJso
         aside().print(f"{found} turns were cut off." if found else "No turn was cut off.")
 
 
+@ledger_app.command(
+    "purge",
+    epilog=examples("ledger purge --session 3f2a…", "ledger purge --older-than 90d", "ledger purge --older-than 12h"),
+)
+def purge(
+    session: Annotated[str | None, typer.Option(help="Remove this session.", show_default=False)] = None,
+    older_than: Annotated[
+        str | None, typer.Option(help="Remove sessions without a turn since: 90d, 12h, 30m.", show_default=False)
+    ] = None,
+    database: Database = None,
+    as_json: AsJson = False,
+) -> None:
+    """Remove sessions with all that belongs to them, their checkpoints too. A running session is refused.
+
+    Members stay, since other sessions name them.
+    """
+    if (session is None) == (older_than is None):
+        raise BadInput("purge takes either --session or --older-than. Give one of them.")
+    before = None if older_than is None else moment_before(older_than)
+    gone = asyncio.run(_purge(database, session, before))
+    typer.echo(json.dumps({"purged": gone})) if as_json else out().print(f"{len(gone)} sessions are gone.")
+
+
+@ledger_app.command(
+    "sql",
+    epilog=examples('ledger sql "select member, count(*) from seats group by member"', 'ledger sql --json "select …"'),
+)
+def sql(
+    query: Annotated[str, typer.Argument(help="One query that only reads; docs/schema.md shows the tables.")],
+    limit: Annotated[int, typer.Option(min=1, help="Print at most this many rows.")] = 1_000,
+    database: Database = None,
+    as_json: AsJson = False,
+) -> None:
+    """Answer a query of your own. Whatever would write is refused."""
+    answer = asyncio.run(_sql(database, query, limit))
+    if as_json:
+        for row in answer.rows:
+            typer.echo(json.dumps(dict(zip(answer.columns, row, strict=True)), ensure_ascii=False, default=str))
+        return
+    table = Table(*answer.columns)
+    for row in answer.rows:
+        table.add_row(*(escape(shortened(str(value), 200)) for value in row))
+    out().print(table)
+
+
+@ledger_app.command(
+    "export", epilog=examples("ledger export turns.jsonl", "ledger export seats.parquet --session 3f2a…")
+)
+def export(
+    file: Annotated[Path, typer.Argument(help="Ends in .jsonl (a turn a line) or .parquet (a seat a row).")],
+    session: Annotated[str | None, typer.Option(help="Only this session.", show_default=False)] = None,
+    database: Database = None,
+) -> None:
+    """Write the turns to a file, which is whole or not there."""
+    written = asyncio.run(_export(database, file, session))
+    aside().print(f"{written} turns are in {file}.")
+
+
 @outcome_app.command("add", epilog=examples("outcome add 4e964c39bb… 1.0", "outcome add 4e964c39bb… 0 --seat 1"))
 def add(
     turn: TurnId,
@@ -99,6 +162,43 @@ async def _recover(settings: dict[str, Any], as_json: bool) -> int:
                 said = str(one.error) if one.turn is None else one.turn.verdict.text
                 out().print(f"{one.turn_id}  {status}  {clean(shortened(said, 80))}", markup=False)
     return found
+
+
+def moment_before(span: str) -> datetime:
+    """Return the moment that lies ``span`` back.
+
+    Raises:
+        BadInput: it is no number followed by d, h or m.
+    """
+    found = re.fullmatch(r"(\d{1,6})([dhm])", span)
+    if found is None:
+        raise BadInput(f"--older-than {span!r} is no span. Write days, hours or minutes: 90d, 12h, 30m.")
+    unit = {"d": "days", "h": "hours", "m": "minutes"}[found[2]]
+    return datetime.now(UTC) - timedelta(**{unit: int(found[1])})
+
+
+async def _purge(database: str | None, session: str | None, before: datetime | None) -> list[str]:
+    from consilium.council.retention import purge, purge_before
+    from consilium.settings import Settings
+
+    url = Settings.load(**given(database=database)).database
+    async with _ledger(url) as ledger:
+        going = purge(ledger, url, session) if session else purge_before(ledger, url, before or datetime.now(UTC))
+        return [gone async for gone in going]
+
+
+async def _sql(database: str | None, query: str, limit: int) -> "Answer":
+    from consilium.ledger.asking import ask_sql
+
+    async with _ledger(database) as ledger:
+        return await ledger.read(lambda connection: ask_sql(connection, query, limit))
+
+
+async def _export(database: str | None, file: Path, session: str | None) -> int:
+    from consilium.ledger.export import export
+
+    async with _ledger(database) as ledger:
+        return await export(ledger, file, session_id=session)
 
 
 async def _read(database: str | None, turn: str | None, session: str | None, limit: int) -> "list[TurnLog]":

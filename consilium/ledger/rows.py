@@ -35,6 +35,10 @@ TABLES: Mapping[type[Entry], type[Table]] = {
 """Entries that are inserted. A closing is an update of its turn."""
 
 
+TEXTS = frozenset({"text", "error_message"})
+"""Columns of entries that hold what people and members said; a turn's message is one too."""
+
+
 def values(entry: Entry) -> dict[str, Any]:
     """Return the entry as columns; a decision's seats are rows of their own."""
     columns = {field.name: getattr(entry, field.name) for field in fields(entry)}

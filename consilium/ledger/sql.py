@@ -1,6 +1,7 @@
 """`SqlLedger`: the ledger in a database, SQLite by default, PostgreSQL where a server is at hand."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
 from types import TracebackType
 from typing import Any, Protocol, Self, TypeAlias, TypeVar, cast
 
@@ -27,6 +28,7 @@ from consilium.ledger.entries import (
     differs,
     now,
 )
+from consilium.ledger.keeping import idle_turns, remove, sessions_before
 from consilium.ledger.migrate import bring_up_to_date
 from consilium.ledger.orm import (
     AdapterRow,
@@ -41,7 +43,7 @@ from consilium.ledger.orm import (
     VerdictRow,
 )
 from consilium.ledger.player import player_of
-from consilium.ledger.rows import TABLES, closing_of, decision_of, entry_of, key_of, values
+from consilium.ledger.rows import TABLES, TEXTS, closing_of, decision_of, entry_of, key_of, values
 
 Result = TypeVar("Result")
 _Insert: TypeAlias = postgresql.Insert | sqlite.Insert
@@ -64,13 +66,16 @@ class SqlLedger:
         url: an SQLAlchemy URL. SQLite files are opened in WAL mode with ``synchronous=FULL``: what is committed
             survives power loss.
         busy_timeout_s: seconds to wait for another process's write before `LedgerLocked`.
+        redact: takes out of messages, statements, verdicts and errors what may not be kept. Callers get the whole
+            texts; what is read back, by later turns of a session too, is what was kept.
 
     Raises:
         BadSettings: the URL is none, or names a database that the ledger cannot use.
         MissingExtra: PostgreSQL's driver is not installed.
     """
 
-    def __init__(self, url: str, *, busy_timeout_s: float = 5.0) -> None:
+    def __init__(self, url: str, *, busy_timeout_s: float = 5.0, redact: Callable[[str], str] | None = None) -> None:
+        self._redact = redact
         self._database = Database(url, busy_timeout_s=busy_timeout_s)
         self.url = self._database.url
         """The database's URL, without its password."""
@@ -111,7 +116,7 @@ class SqlLedger:
                 admitted_at=admitted,
             )
             columns = {name: getattr(turn, name) for name in turn.__slots__}
-            columns |= {"options": dict(options), "player": self._player.name}
+            columns |= {"options": dict(options), "player": self._player.name, "message": self._kept(message)}
             if connection.execute(self._new(TurnRow), columns).rowcount:
                 return turn
             return entry_of(TurnEntry, cast("RowMapping", _turn(connection, turn_id)))
@@ -188,6 +193,34 @@ class SqlLedger:
         """
         return await self._database.read(work)
 
+    async def idle_turns(self, session_id: str) -> list[str]:
+        """Return the ids of a session's turns. Raises `UnknownTurn`, and `TurnBusy` where one is being played."""
+        return await self._database.write(lambda connection: idle_turns(connection, session_id, self._check_idle))
+
+    async def purge(self, session_id: str) -> None:
+        """Remove a session with all that belongs to it; its checkpoints are `consilium.council.retention`'s.
+
+        Raises:
+            UnknownTurn: there is no such session.
+            TurnBusy: one of its turns is being played, here or elsewhere; nothing was removed.
+        """
+
+        def work(connection: Connection) -> None:
+            idle_turns(connection, session_id, self._check_idle)
+            remove(connection, session_id)
+
+        await self._database.write(work)
+
+    async def sessions_before(self, moment: datetime) -> Sequence[str]:
+        """Return the sessions whose newest turn was admitted before ``moment``."""
+        return await self.read(lambda connection: sessions_before(connection, moment))
+
+    def _check_idle(self, turn: RowMapping, connection: Connection) -> None:
+        """Raise `TurnBusy` where somebody who lives plays the turn, this ledger included."""
+        if turn["player"] == self._player.name:
+            raise TurnBusy(f"turn {turn['id']!r} is being played by this process. Wait until it is done.")
+        self._check_free(turn, connection)
+
     def _check_free(self, turn: RowMapping, connection: Connection) -> None:
         """Raise `TurnBusy` where somebody else who lives plays the turn."""
         player = turn["player"]
@@ -210,7 +243,8 @@ class SqlLedger:
         if isinstance(entry, MemberEntry) and entry.adapter_digest is not None:
             connection.execute(self._new(AdapterRow), {"digest": entry.adapter_digest, "base": entry.base})
         table = TABLES[type(entry)]
-        written = connection.execute(self._new(table), values(entry)).rowcount == 1
+        columns = {name: self._kept(value) if name in TEXTS else value for name, value in values(entry).items()}
+        written = connection.execute(self._new(table), columns).rowcount == 1
         if written and isinstance(entry, DecisionEntry) and entry.seats:
             seats = [values(seat) for seat in entry.seats]
             written = connection.execute(self._new(SeatRow), seats).rowcount == len(seats)
@@ -223,6 +257,9 @@ class SqlLedger:
         if isinstance(stands, OutcomeEntry) and isinstance(entry, OutcomeEntry) and not stands.agrees(entry):
             raise differs(stands, entry)
         return stands
+
+    def _kept(self, text: str | None) -> str | None:
+        return text if self._redact is None or text is None else self._redact(text)
 
     def _close(self, connection: Connection, entry: ClosingEntry) -> ClosingEntry:
         closing = {"turn": entry.turn_id, "new_status": entry.status, "at": entry.closed_at}

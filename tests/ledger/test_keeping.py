@@ -1,0 +1,133 @@
+"""What is kept, read and taken elsewhere."""
+
+import json
+import re
+import sqlite3
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+
+from consilium.council.retention import purge, purge_before
+from consilium.errors import BadInput, TurnBusy, UnknownTurn
+from consilium.ledger.asking import ask_sql
+from consilium.ledger.entries import ClosingEntry, now
+from consilium.ledger.export import export
+from consilium.ledger.sql import SqlLedger
+from consilium.testing.ledger import MEMBER, admit, decision, outcome, statement, whole_turn
+
+CANARY = "sk-canary-7777"
+
+
+async def test_a_session_is_purged_whole_and_alone(database: str) -> None:
+    async with SqlLedger(database) as ledger:
+        for turn_id, session_id in (("t1", "s1"), ("t2", "s1"), ("t3", "s2")):
+            await whole_turn(ledger, turn_id, session_id)
+            await ledger.record(outcome(turn_id, turn_id))
+        kept = await ledger.load("t3")
+        assert [gone async for gone in purge(ledger, database, "s1")] == ["s1"]
+        assert list(await ledger.turns()) == [kept]
+        with pytest.raises(UnknownTurn, match="'s1'"):
+            await ledger.purge("s1")
+        tables = ("turns", "sessions", "seats", "statements", "decisions", "verdicts", "outcomes")
+        counts = [
+            await ledger.read(lambda c, name=table: ask_sql(c, f"select count(*) from {name}", 1).rows[0][0])  # noqa: S608
+            for table in tables
+        ]
+    assert counts == [1, 1, 2, 2, 1, 1, 1]
+
+
+async def test_a_running_session_is_not_purged(database: str) -> None:
+    async with SqlLedger(database) as here, SqlLedger(database) as there:
+        await admit(there)
+        for ledger in (here, there):
+            with pytest.raises(TurnBusy, match="'t1'"):
+                await ledger.purge("s1")
+        assert [gone async for gone in purge_before(here, database, now())] == []
+        await there.record(ClosingEntry(turn_id="t1", status="interrupted"))
+        assert [gone async for gone in purge_before(here, database, now())] == ["s1"]
+
+
+async def test_what_is_older_goes(database: str) -> None:
+    async with SqlLedger(database) as ledger:
+        await whole_turn(ledger, "t1", "old")
+        await whole_turn(ledger, "t2", "goes on")
+        between = now()
+        await whole_turn(ledger, "t3", "goes on")
+        assert [gone async for gone in purge_before(ledger, database, between)] == ["old"]
+        assert [log.turn.id for log in await ledger.turns()] == ["t2", "t3"]
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "delete from turns",
+        "with x as (select 1) delete from turns",
+        "select 1; delete from turns",
+        "pragma user_version = 7",
+        "attach database 'other.db' as other",
+        "select * from nowhere",
+        "selec",
+        "",
+    ],
+)
+async def test_sql_that_is_no_read_is_refused(database: str, sql: str) -> None:
+    async with SqlLedger(database) as ledger:
+        await whole_turn(ledger)
+        with pytest.raises(BadInput, match="sql="):
+            await ledger.read(lambda connection: ask_sql(connection, sql, 10))
+        await admit(ledger, "t2")  # and the ledger writes on
+        answer = await ledger.read(
+            lambda c: ask_sql(c, "select member, count(*) as seats from seats group by member", 10)
+        )
+        assert len(await ledger.turns()) == 2
+    assert (list(answer.columns), [tuple(row) for row in answer.rows]) == (["member", "seats"], [("pilot", 2)])
+
+
+async def test_a_ledger_is_exported_whole_or_not_at_all(database: str, tmp_path: Path) -> None:
+    async with SqlLedger(database) as ledger:
+        await whole_turn(ledger, "t1", "s1")
+        await whole_turn(ledger, "t2", "s2")
+        await ledger.record(outcome("t1"))
+        assert await export(ledger, tmp_path / "all.jsonl") == 2
+        assert await export(ledger, tmp_path / "one.parquet", session_id="s1") == 1
+        with pytest.raises(BadInput, match=r"all\.csv"):
+            await export(ledger, tmp_path / "all.csv")
+        with pytest.raises(UnknownTurn):
+            await export(ledger, tmp_path / "none.jsonl", session_id="nowhere")
+    lines = [json.loads(line) for line in (tmp_path / "all.jsonl").read_text().splitlines()]
+    assert [line["turn"]["id"] for line in lines] == ["t1", "t2"]
+    rows = pq.read_table(tmp_path / "one.parquet").to_pylist()
+    assert [(row["seat"], row["text"], row["score"], row["is_verdict"]) for row in rows] == [
+        (0, "aye", 0.5, True),
+        (1, "no", 0.5, False),
+    ]
+    assert {file.name for file in tmp_path.iterdir() if ".part" in file.name or file.name == "none.jsonl"} == set()
+
+
+async def test_what_may_not_be_kept_is_not(tmp_path: Path) -> None:
+    file = tmp_path / "ledger.db"
+    ledger = SqlLedger(f"sqlite:///{file}", redact=lambda text: re.sub(r"sk-[\w-]+", "[key]", text))
+    async with ledger:
+        await ledger.record(MEMBER)
+        turn = await ledger.admit(session_id="s", turn_id="t", message=f"my key is {CANARY}", options={})
+        await ledger.record(decision("t"))
+        (said,) = await ledger.record(statement("t", 0, f"{CANARY}, you say"))
+        assert (turn.message, said.text) == (f"my key is {CANARY}", f"{CANARY}, you say")  # the caller's own
+        log = await ledger.load("t")
+        assert (log.turn.message, log.statements[0].text) == ("my key is [key]", "[key], you say")
+        await export(ledger, tmp_path / "all.jsonl")
+    written = b"".join(each.read_bytes() for each in tmp_path.iterdir() if each.is_file())
+    assert b"[key]" in written
+    assert CANARY.encode() not in written
+
+
+async def test_the_reading_of_sql_leaves_no_trace(tmp_path: Path) -> None:
+    file = tmp_path / "ledger.db"
+    async with SqlLedger(f"sqlite:///{file}") as ledger:
+        await whole_turn(ledger)
+        with pytest.raises(BadInput):
+            await ledger.read(lambda c: ask_sql(c, "select load_extension('x')", 1))
+    connection = sqlite3.connect(file)
+    assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+    connection.close()
