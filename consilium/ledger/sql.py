@@ -166,8 +166,6 @@ class SqlLedger:
     ) -> Sequence[TurnLog]:
         """Return turns, oldest first: the newest ``limit``, or the first ``limit`` admitted after ``after``."""
         chosen = select(TurnRow.__table__).limit(limit)
-        if unfinished:
-            chosen = chosen.where(TurnRow.status.in_(UNFINISHED))
         if session_id is not None:
             chosen = chosen.where(TurnRow.session_id == session_id)
         if after is not None:
@@ -181,6 +179,8 @@ class SqlLedger:
         def work(connection: Connection) -> list[TurnLog]:
             if session_id is not None:
                 _check_session(connection, session_id)
+            if unfinished:
+                return _logs(connection, _unfinished(connection, session_id, after, limit))
             return _logs(connection, chosen)[:: 1 if after else -1]
 
         return await self.read(work)
@@ -306,6 +306,23 @@ def _unknown_turn(turn_id: str) -> UnknownTurn:
 def _check_session(connection: Connection, session_id: str) -> None:
     if connection.execute(select(SessionRow.id).where(SessionRow.id == session_id)).first() is None:
         raise UnknownTurn(f"the ledger holds no session {session_id!r}. `consilium ledger show` lists them.")
+
+
+def _unfinished(
+    connection: Connection, session_id: str | None, after: TurnEntry | None, limit: int
+) -> Select[tuple[Any, ...]]:
+    """Return a query of turns that have not ended, oldest first.
+
+    They are few and have an index; asked to sort them, SQLite would go through all turns in their order instead.
+    """
+    found = select(TurnRow.admitted_at, TurnRow.id).where(TurnRow.status.in_(UNFINISHED))
+    if session_id is not None:
+        found = found.where(TurnRow.session_id == session_id)
+    places = sorted((at, turn_id) for at, turn_id in connection.execute(found))
+    if after is not None:
+        places = [place for place in places if place > (after.admitted_at, after.id)][:limit]
+    ids = [turn_id for _, turn_id in places[max(0, len(places) - limit) :]]
+    return select(TurnRow.__table__).where(TurnRow.id.in_(ids)).order_by(TurnRow.admitted_at, TurnRow.id)
 
 
 def _seats(connection: Connection, turn_ids: Sequence[str] | Select[Any]) -> list[SeatEntry]:
