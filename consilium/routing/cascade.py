@@ -9,6 +9,7 @@ import torch
 
 from consilium.errors import BadSettings
 from consilium.members.base import Base
+from consilium.routing.addressed import without_addresses
 from consilium.routing.deep import DeepPath, StateEncoder
 from consilium.routing.fine import FinePath
 from consilium.routing.hybrid import Found, Hybrid
@@ -89,14 +90,16 @@ class Cascade:
         self.card = file.card
         self.fast, self._deep = _stages(file, encoder)
         self._newcomers = dict(newcomers or {})
+        self._names = (*self.card.members, *self._newcomers)
         self._encoder = encoder
         self._states: StateEncoder | None = None
         self._lock = threading.Lock()
 
     def scores(self, message: str, sat: str = "") -> Scores:
-        """Return what is thought of a message, and the member that has just answered; empty for none."""
+        """Return what is thought of a message, as it is `read`, after whoever has just answered; empty for nobody."""
+        message = self.read(message)
         card, fast = self.card, self.fast.decide([message])
-        shares, names = fast.members.mixed, (*card.members, *self._newcomers)
+        shares, names = fast.members.mixed, self._names
         if not (self._newcomers or sat in names) and float(shares.max()) >= card.certain:
             return Scores(scores=dict(zip(names, shares[0].tolist(), strict=True)), fast=fast, deep=None)
         deep, staying = self.deep_logits(message)
@@ -111,6 +114,10 @@ class Cascade:
             deep=dict(zip(names, deep[0].softmax(-1).tolist(), strict=True)),
             stay=stay,
         )
+
+    def read(self, message: str) -> str:
+        """Return what is read of a message: all but what names a member."""
+        return without_addresses(message, self._names)
 
     def deep_logits(self, message: str) -> "tuple[Tensor, Tensor]":
         """Return what the deep stage thinks alone.

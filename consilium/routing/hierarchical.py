@@ -89,7 +89,11 @@ class HierarchicalRouter:
         found = await asyncio.to_thread(in_passing, partial(self._found, request))
         card, fast = self._cascade.card, self._cascade.fast
         first = max(found.scores, key=lambda name: found.scores[name])
-        pulls = fast.fine.pulls(request.message, card.members.index(first)) if first in card.members else []
+        pulls = (
+            fast.fine.pulls(self._cascade.read(request.message), card.members.index(first))
+            if first in card.members
+            else []
+        )
         groups = {
             number: self._catalogue.get(name).persona.group
             for name, number in zip(card.members, card.group_of, strict=True)

@@ -13,6 +13,7 @@ import torch
 
 from consilium.errors import BadSettings
 from consilium.members.base import Base
+from consilium.routing.addressed import without_addresses
 from consilium.routing.cascade import FastStage, joined
 from consilium.routing.classifier import Example
 from consilium.routing.deep import QUESTION, DeepPath, StateEncoder
@@ -85,15 +86,17 @@ def make_router(
     """
     settings = settings or FitSettings()
     members = tuple(group_of)
-    known, weighing = (labelled(part, members, heard, settings.temperature) for part in (examples, dev))
+    known, weighing = (
+        _as_read(labelled(part, members, heard, settings.temperature), members) for part in (examples, dev)
+    )
     read = partial(_states, StateEncoder(encoder, settings.depth), encoder.name, kept, on_step)
 
     drawn = torch.randperm(len(examples), generator=torch.Generator().manual_seed(seed))[: settings.deep_examples]
-    to_read = [examples[number].message for number in drawn.tolist()]
+    to_read = [known.examples[number].message for number in drawn.tolist()]
     deep = DeepPath.fit(read(to_read), known.targets[drawn], read(stays) if stays else None)
     guessed = _guessed(deep, unlabelled, read)
     stage = fit_fast(known, weighing, group_of, encoder, settings, guessed=guessed, seed=seed, on_step=on_step)
-    asked = [each.message for each in dev]
+    asked = [each.message for each in weighing.examples]
     fast, deep_logits = stage_shares(stage, asked), deep.logits(read(asked))
     shares = weighed(fast, deep_logits, weighing.targets)
     counts = {"examples": len(examples), "unlabelled": len(unlabelled), "heard": len(heard or ()), "dev": len(dev)}
@@ -165,6 +168,12 @@ def labelled(
             raise BadSettings(f"{len(strangers[0])} likelihoods for {len(members)} members: give one a member.")
         targets[places] = soft_targets(torch.tensor(nats), temperature)
     return Labelled(examples=examples, targets=targets)
+
+
+def _as_read(part: Labelled, members: Sequence[str]) -> Labelled:
+    """Return the same with messages as a router of these members reads them."""
+    read = [replace(each, message=without_addresses(each.message, members)) for each in part.examples]
+    return replace(part, examples=read)
 
 
 def stage_shares(stage: FastStage, messages: Sequence[str]) -> "Tensor":

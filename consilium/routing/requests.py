@@ -18,8 +18,9 @@ from consilium.training.rows import Row
 LAID_OUT = 0.4
 """Share of the rows to learn from that are also shown in another layout."""
 OFTEN = 8
-"""How often what there is little of is shown, that it is not drowned: requests from elsewhere, and rows of members that
-have few beside others; those no more often than makes them as many."""
+"""How often what there is little of is shown, that it is not drowned: the examples in personas, requests from elsewhere
+that are for a specialist, and rows of members that have few beside others; those no more often than makes them as many.
+"""
 CALLED = 20
 """How often a follow-up that calls a member is shown."""
 INJECTED = 0.03
@@ -50,7 +51,8 @@ def gather(
 ) -> Requests:
     """Return the requests of all members whose rows are in the folders.
 
-    A row is shown as it is, under an instruction, and some in another layout.
+    A row is shown as it is, under an instruction, and some in another layout. So are the examples in personas, as they
+    are, also of members that have no rows.
 
     Args:
         catalogue: the members.
@@ -68,7 +70,8 @@ def gather(
         raise BadRows(f"{', '.join(map(str, folders))} hold no rows for any member. Name a folder with one for each.")
     new = sorted(held_out(LAYOUTS))
     old = sorted(set(LAYOUTS) - set(new))
-    fit: list[Example] = []
+    own = [(member.name, text) for member in catalogue.members.values() for text in member.persona.examples]
+    fit = [Example(message=text, member=name) for name, text in own] * OFTEN
     dev: list[Example] = []
     trials: dict[str, list[Example]] = {}
     splits = {member.name: split_of(member, folders) for member in members}
@@ -90,7 +93,7 @@ def gather(
             trials[f"source/{name}"] = drawn[:TRIED]
         else:
             border = len(drawn) * 9 // 10
-            fit += drawn[:border] * OFTEN
+            fit += drawn[:border] * (1 if drawn[0].member == catalogue.fallback else OFTEN)
             dev += drawn[border:]
     calls, new_calls = _calls(members)
     names = list(catalogue.members)

@@ -89,6 +89,13 @@ async def test_a_follow_up_stays_with_whoever_has_just_answered(base: Base, tmp_
     assert called.stay < 0.5
 
 
+async def test_whoever_a_message_names_is_not_seated_for_it(fitted: HierarchicalRouter) -> None:
+    for named in ("mate", "clerk"):
+        plain, shown = asked("pilot", 70), f"{asked('pilot', 70)}\nThis one is for {named}."
+        decisions = [await fitted.route(Request(message=message, seats=1)) for message in (plain, shown)]
+        assert decisions[0].scores == decisions[1].scores
+
+
 @pytest.mark.parametrize(
     "message", ["", " ", "x", "word " * 10_000, "\x00\x01\xff", "漢字かな交じり文", "\udcff", "🛶" * 300]
 )

@@ -45,7 +45,7 @@ def requests(crew: Catalogue) -> Requests:
 
 
 def test_rows_are_shown_plain_phrased_and_laid_out(requests: Requests) -> None:
-    fit = [each for each in requests.fit if "boat" in each.message.lower()]
+    fit = [each for each in requests.fit if "train boat" in each.message.lower()]
     assert sum(each.message.startswith("Do this: ") for each in fit) == pytest.approx(60, abs=25)
     assert 130 < len({each.message for each in fit if each.member == "pilot"}) + 60 < 220
     assert all(each.member in each.message.lower() for each in fit)
@@ -88,7 +88,7 @@ def test_some_requests_hold_instructions_to_the_router_and_those_to_try_others(r
         return [each for each in examples if any(text in each.message for text in called)]
 
     learned = holding(requests.fit, INJECTIONS)
-    assert len(learned) == round(0.03 * sum("boat" in each.message.lower() for each in requests.fit))
+    assert len(learned) == pytest.approx(0.03 * len(requests.fit), abs=3)
     assert not holding(requests.fit, INJECTIONS_HELD_OUT)
     tried = requests.trials["injected"]
     assert len(holding(tried, INJECTIONS_HELD_OUT)) == len(tried) == 5 * TRIED
