@@ -1,7 +1,9 @@
 """The fast stage's fine path: each piece of a message votes for members, and the votes are added up."""
 
 import math
-from collections.abc import Mapping, Sequence
+from array import array
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -37,7 +39,7 @@ class FinePath:
         """Fit logistic regressions, one member against the rest, by stochastic gradient descent.
 
         Args:
-            messages: the requests.
+            messages: the requests; what stands there several times counts as often.
             members: the number of the right member of each.
             count: how many members there are; one without requests is never voted for.
             seed: of shuffling.
@@ -46,13 +48,17 @@ class FinePath:
             MissingExtra: scikit-learn is not installed.
         """
         try:
+            from scipy.sparse import diags
             from sklearn.linear_model import SGDClassifier
+            from sklearn.preprocessing import normalize
         except ImportError as error:
             raise MissingExtra("fitting a router needs scikit-learn: pip install 'consilium[eval]'") from error
-        read = [hashed(message) for message in messages]
-        rarity = rarity_of(read)
+        times = Counter(zip(messages, members, strict=True))
+        counts = _counts(message for message, _ in times)
+        rarity = rarity_of(counts)
         model = SGDClassifier(loss="log_loss", alpha=PENALTY, max_iter=EPOCHS, tol=None, random_state=seed)
-        model.fit(_matrix([weighted(pieces, rarity) for pieces in read]), np.asarray(members))
+        rows = normalize(counts @ diags(rarity.astype(np.float32)))
+        model.fit(rows, [member for _, member in times], sample_weight=np.array(list(times.values()), np.float32))
         weights, bias = np.zeros((count, BUCKETS), np.float32), np.full(count, -10.0, np.float32)
         # Of two members scikit-learn fits one regression, the second against the first.
         two = len(model.classes_) == 2
@@ -96,12 +102,10 @@ class FinePath:
         return cls(*(tensors[f"fine.{name}"] for name in ("votes", "scales", "bias", "rarity")))
 
 
-def rarity_of(read: Sequence[Mapping[int, float]]) -> "np.ndarray[tuple[int], np.dtype[np.float16]]":
+def rarity_of(counts: "csr_matrix") -> "np.ndarray[tuple[int], np.dtype[np.float16]]":
     """Return 1 + ln((1 + n) / (1 + how many of the n messages have a piece of the bucket)), [buckets]."""
-    known = np.zeros(BUCKETS)
-    for pieces in read:
-        known[list(pieces)] += 1
-    return (1 + math.log(1 + len(read)) - np.log1p(known)).astype(np.float16)
+    known = np.bincount(counts.indices, minlength=BUCKETS)
+    return (1 + math.log(1 + counts.shape[0]) - np.log1p(known)).astype(np.float16)
 
 
 def weighted(pieces: Mapping[int, float], rarity: "np.ndarray[tuple[int], np.dtype[np.float16]]") -> dict[int, float]:
@@ -111,10 +115,15 @@ def weighted(pieces: Mapping[int, float], rarity: "np.ndarray[tuple[int], np.dty
     return {number: value / length for number, value in found.items()}
 
 
-def _matrix(rows: Sequence[Mapping[int, float]]) -> "csr_matrix":
+def _counts(messages: Iterable[str]) -> "csr_matrix":
+    """Return what `hashed` makes of each message, [messages, buckets], kept flat: each has hundreds of pieces."""
     from scipy.sparse import csr_matrix
 
-    starts = np.cumsum([0, *(len(row) for row in rows)])
-    columns = np.fromiter((number for row in rows for number in row), np.int32, starts[-1])
-    values = np.fromiter((value for row in rows for value in row.values()), np.float32, starts[-1])
-    return csr_matrix((values, columns, starts), shape=(len(rows), BUCKETS))
+    columns, values, starts = array("i"), array("f"), array("q", [0])
+    for message in messages:
+        pieces = hashed(message)
+        columns.extend(pieces)
+        values.extend(pieces.values())
+        starts.append(len(columns))
+    flat = (np.frombuffer(part, part.typecode) for part in (values, columns, starts))
+    return csr_matrix(tuple(flat), shape=(len(starts) - 1, BUCKETS))
