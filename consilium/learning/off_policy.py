@@ -102,7 +102,7 @@ def estimate(logged: Logged, method: Method) -> Estimate:
 
     >>> ones = np.ones(4)
     >>> logged = Logged(outcomes=np.array([0.0, 1, 1, 0]), behaviour=ones / 2, target=ones / 2, predicted=ones / 2,
-    ...                 expected=ones / 2, unsupported=ones * 0, sessions="abcd")
+    ...                 expected=ones / 2, unsupported=ones * 0, sessions=list("abcd"))
     >>> estimate(logged, "snips").value
     0.5
     """

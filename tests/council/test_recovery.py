@@ -134,6 +134,8 @@ async def test_a_turn_taken_up_hears_what_it_heard(open_council: Open, url: str)
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 async def test_signals_drain(harbour: Path, url: str, number: signal.Signals, code: int) -> None:
     program = f"""
+import signal
+signal.signal(signal.SIGINT, signal.default_int_handler)  # which a shell in the background turns off
 import sys
 from consilium import Council, ScriptedEngine
 from consilium.cli.running import run
@@ -167,6 +169,8 @@ except KeyboardInterrupt:
 
 def test_the_sync_facade_leaves_a_turn_off_in_good_order(harbour: Path, url: str) -> None:
     program = f"""
+import signal
+signal.signal(signal.SIGINT, signal.default_int_handler)  # which a shell in the background turns off
 from consilium import Council, ScriptedEngine
 from consilium.members.catalogue import Catalogue
 from tests.support.council import FirstSeats
