@@ -121,7 +121,10 @@ async def test_a_second_turn_computes_what_is_new_alone() -> None:
 async def test_a_statement_follows_a_schema(vllm: VllmEngine, shipped: Catalogue) -> None:
     schema = {
         "type": "object",
-        "properties": {"place": {"type": "string", "maxLength": 20}, "guests": {"type": "integer"}},
+        "properties": {
+            "place": {"type": "string", "maxLength": 20},
+            "guests": {"type": "integer", "minimum": 0, "maximum": 99},
+        },
         "required": ["place", "guests"],
         "additionalProperties": False,
     }
