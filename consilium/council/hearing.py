@@ -50,14 +50,17 @@ async def _ask(
         seed=context.seed,
         deadline_s=context.deadline_s,
     )
+    spoken = None
     try:
         async for piece in context.engine.generate(prompt):
             if isinstance(piece, Delta):
                 context.emitter.token(seat, piece.text)
             else:
-                return _spoken(context, seat, prompt, piece)
+                spoken = _spoken(context, seat, prompt, piece)
     except ConsiliumError as error:
         return _failed(context, seat, prompt, error)
+    if spoken:
+        return spoken
     raise RuntimeError(f"{context.engine!r} ended without a statement")  # a breach of the Engine protocol
 
 

@@ -3,8 +3,8 @@
 Nothing is tried twice here. What may be tried again is raised as `Again`, whose cause says what to raise if it is not.
 """
 
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from contextlib import aclosing, asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -166,9 +166,11 @@ class Server:
                 extra_body={"repetition_penalty": sampling.repetition_penalty, "min_tokens": sampling.min_tokens},
             )
         try:
-            yield self._pieces(stream, model, sampling.max_tokens)
+            async with aclosing(self._pieces(stream, model, sampling.max_tokens)) as pieces:
+                yield pieces
         finally:
             await stream.close()
+            await _run_out(stream)
 
     async def log_probabilities(self, model: str, ids: Sequence[int]) -> list[float]:
         """Return the log-probability of each token given those before it, in nats; one fewer than there are tokens.
@@ -188,7 +190,7 @@ class Server:
 
     async def _pieces(
         self, stream: openai.AsyncStream[ChatCompletionChunk], model: str, max_tokens: int
-    ) -> AsyncIterator[str | Ending]:
+    ) -> AsyncGenerator[str | Ending, None]:
         characters, finish, usage = 0, None, None
         async with _translated(self.url, model):
             async for chunk in stream:
@@ -234,6 +236,16 @@ async def _translated(url: str, model: str = "") -> AsyncIterator[None]:
         raise (again if error.status_code >= 500 else again.error) from error
     except (openai.APIError, httpx2.HTTPError, httpx2.StreamError, *_STRANGE) as error:
         raise Again(EngineLost(f"{url} does not answer as a vLLM server does: {_said(error)}.")) from error
+
+
+async def _run_out(stream: openai.AsyncStream[ChatCompletionChunk]) -> None:
+    """Bring the client's generators over a closed answer to their end.
+
+    One left in the middle is ended by the garbage collector, in any order, also while another one runs it.
+    """
+    with suppress(StopAsyncIteration, openai.APIError, httpx2.HTTPError, httpx2.StreamError, *_STRANGE):
+        while True:
+            await anext(stream)
 
 
 def _following(schema: Mapping[str, Any]) -> ResponseFormatJSONSchema:
