@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,6 +15,7 @@ from consilium.cli.options import Database, Personas, examples
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+    from rich.progress import Progress
 
     from consilium.members.catalogue import Catalogue
     from consilium.routing.classifier import Example
@@ -75,12 +76,6 @@ def train_router(
     likelihoods = _heard(settings, catalogue, data, heard, work) if heard else {}
     started = time.monotonic()
     with bar_of("fitting") as bar:
-        task = bar.add_task("", total=1)
-
-        def told(what: str, step: "FitStep") -> None:
-            loss = f"  loss {step.loss:.3f}" if step.loss else ""
-            bar.update(task, description=f"{what}{loss}", completed=step.done, total=step.total)
-
         card, tensors = make_router(
             requests.fit,
             requests.dev,
@@ -91,7 +86,7 @@ def train_router(
             heard=likelihoods,
             kept=work,
             seed=seed,
-            on_step=told,
+            on_step=_shown_on(bar),
         )
     made = {**card.made, "seconds": round(time.monotonic() - started, 1), "command": command_line()}
     path = output or catalogue.root / ROUTER_FILE
@@ -100,6 +95,17 @@ def train_router(
         f"{path}: router {digest[:12]}, {len(card.members)} members, {len(requests.fit):,} examples, "
         f"{path.stat().st_size / 1e6:.1f} MB, alone from a certainty of {card.certain:.3f} on"
     )
+
+
+def _shown_on(bar: "Progress") -> "Callable[[str, FitStep], None]":
+    """Return what shows a fit's steps on a progress bar."""
+    task = bar.add_task("", total=1)
+
+    def told(what: str, step: "FitStep") -> None:
+        loss = f"  loss {step.loss:.3f}" if step.loss else ""
+        bar.update(task, description=f"{what}{loss}", completed=step.done, total=step.total)
+
+    return told
 
 
 def _with_logged(

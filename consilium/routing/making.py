@@ -91,14 +91,10 @@ def make_router(
     )
     read = partial(_states, StateEncoder(encoder, settings.depth), encoder.name, kept, on_step)
 
-    drawn = torch.randperm(len(examples), generator=torch.Generator().manual_seed(seed))[: settings.deep_examples]
-    to_read = [known.examples[number].message for number in drawn.tolist()]
-    deep = DeepPath.fit(read(to_read), known.targets[drawn], read(stays) if stays else None)
+    deep = _fit_deep(known, stays, read, settings, seed)
     guessed = _guessed(deep, unlabelled, read)
     stage = fit_fast(known, weighing, group_of, encoder, settings, guessed=guessed, seed=seed, on_step=on_step)
-    asked = [each.message for each in weighing.examples]
-    fast, deep_logits = stage_shares(stage, asked), deep.logits(read(asked))
-    shares = weighed(fast, deep_logits, weighing.targets)
+    certain, shares = _together(stage, deep, weighing, read)
     counts = {"examples": len(examples), "unlabelled": len(unlabelled), "heard": len(heard or ()), "dev": len(dev)}
     card = RouterCard(
         members=members,
@@ -107,11 +103,29 @@ def make_router(
         depth=settings.depth,
         width=settings.width,
         gate=settings.gate,
-        certain=certainty(fast, deep_logits, shares, weighing.targets.argmax(-1)),
+        certain=certain,
         shares=shares,
         made={**counts, "seed": seed, "settings": asdict(settings)},
     )
     return card, {**stage.tensors(), **deep.tensors()}
+
+
+def _fit_deep(
+    known: Labelled, stays: Sequence[str], read: "Callable[[Sequence[str]], Tensor]", settings: FitSettings, seed: int
+) -> DeepPath:
+    drawn = torch.randperm(len(known.examples), generator=torch.Generator().manual_seed(seed))[: settings.deep_examples]
+    to_read = [known.examples[number].message for number in drawn.tolist()]
+    return DeepPath.fit(read(to_read), known.targets[drawn], read(stays) if stays else None)
+
+
+def _together(
+    stage: FastStage, deep: DeepPath, dev: Labelled, read: "Callable[[Sequence[str]], Tensor]"
+) -> tuple[float, tuple[float, float]]:
+    """Return from which certainty on the fast stage decides alone, and the shares of both where it does not."""
+    asked = [each.message for each in dev.examples]
+    fast, deep_logits = stage_shares(stage, asked), deep.logits(read(asked))
+    shares = weighed(fast, deep_logits, dev.targets)
+    return certainty(fast, deep_logits, shares, dev.targets.argmax(-1)), shares
 
 
 def fit_fast(

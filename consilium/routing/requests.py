@@ -1,6 +1,6 @@
 """Requests to fit a router on and to try it with: members' own rows in many forms, and requests from elsewhere."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
@@ -86,15 +86,8 @@ def gather(
         apart = "" if folder == folders[0] else f"{folder.name}/"
         for name, examples in _tried(member, split.test, new, chance):
             trials.setdefault(apart + name, []).extend(examples)
-    elsewhere = sources(more, catalogue.fallback) if more else {}
-    for name, examples in elsewhere.items():
-        drawn = chance.sample(examples, len(examples))
-        if name in held_out(elsewhere):
-            trials[f"source/{name}"] = drawn[:TRIED]
-        else:
-            border = len(drawn) * 9 // 10
-            fit += drawn[:border] * (1 if drawn[0].member == catalogue.fallback else OFTEN)
-            dev += drawn[border:]
+    if more:
+        _add_elsewhere(sources(more, catalogue.fallback), catalogue.fallback, fit, dev, trials, chance)
     calls, new_calls = _calls(members)
     names = list(catalogue.members)
     for part in (fit, dev):
@@ -110,6 +103,25 @@ def gather(
         dev=tuple(dev),
         trials={name: tuple(examples) for name, examples in trials.items() if examples},
     )
+
+
+def _add_elsewhere(
+    elsewhere: Mapping[str, Sequence[Example]],
+    fallback: str,
+    fit: list[Example],
+    dev: list[Example],
+    trials: dict[str, list[Example]],
+    chance: Random,
+) -> None:
+    """Put requests from elsewhere, by source, with those to fit on and to weigh by; held-out sources are tried."""
+    for name, examples in elsewhere.items():
+        drawn = chance.sample(examples, len(examples))
+        if name in held_out(elsewhere):
+            trials[f"source/{name}"] = drawn[:TRIED]
+        else:
+            border = len(drawn) * 9 // 10
+            fit += drawn[:border] * (1 if drawn[0].member == fallback else OFTEN)
+            dev += drawn[border:]
 
 
 def _calls(members: Sequence[Member]) -> tuple[list[Example], list[Example]]:
