@@ -37,15 +37,20 @@ _NEVER = -30.0
 
 
 class StateEncoder:
-    """Maps requests to states of the base, float32, [requests, hidden]. Not safe to call from two threads at once."""
+    """Maps requests to states of the base, float32, [requests, 2, hidden].
+
+    That of the last token, from which the answer would begin, and the mean over the message's. Not safe to call from
+    two threads at once.
+    """
 
     def __init__(self, base: Base, depth: int) -> None:
         self.depth = depth
         self._tokens = Tokens(base)
-        pairs = zip(self._prompt(""), self._prompt("a"), strict=False)
-        shared = [token for token, _ in takewhile(lambda pair: pair[0] == pair[1], pairs)]
+        empty, some = self._prompt(""), self._prompt("a")
+        shared = _alike(empty, some)
         self._shared = len(shared)
-        self._reader = StateReader(base, depth, shared)
+        tail = len(_alike(empty[self._shared :][::-1], some[self._shared :][::-1]))
+        self._reader = StateReader(base, depth, shared, tail)
 
     def encode(self, messages: Sequence[str]) -> "Tensor":
         """Return the states of messages."""
@@ -57,17 +62,26 @@ class StateEncoder:
         )
 
 
+def _alike(one: Sequence[int], other: Sequence[int]) -> list[int]:
+    """Return the tokens that both begin with."""
+    pairs = takewhile(lambda pair: pair[0] == pair[1], zip(one, other, strict=False))
+    return [token for token, _ in pairs]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeepPath:
     """Logistic regression over whitened states, and what it takes to add a member without fitting it anew.
+
+    A request has several states. Each kind is whitened and has a regression of its own; the mean of their logits is
+    what counts. Fitted together, one kind would rely on what the other knows, and be lost where that is misled.
 
     A second regression tells messages that leave the conversation with whoever has just answered.
     """
 
     mean: "Tensor"
-    """Of all states, [hidden]."""
+    """Of all states, [states, hidden]."""
     directions: "Tensor"
-    """[hidden, directions]; along each, one member's requests have variance 1."""
+    """[states, hidden, directions / states]; along each, one member's requests have variance 1."""
     weights: "Tensor"
     """[members, directions]."""
     bias: "Tensor"
@@ -90,41 +104,35 @@ class DeepPath:
         """Fit.
 
         Args:
-            states: of requests, [requests, hidden].
+            states: of requests, [requests, states, hidden].
             targets: how far each member is the right one, [requests, members]; rows sum to 1. A member that is never
                 the likeliest cannot be told from others later.
-            stays: states of messages that leave it with whoever has just answered, [messages, hidden]; without them no
-                message does.
-            directions: how many to keep.
+            stays: states of messages that leave it with whoever has just answered, [messages, states, hidden]; without
+                them no message does.
+            directions: how many to keep of each kind of state.
 
         Raises:
             MissingExtra: scikit-learn is not installed.
             BadSettings: fewer than two members are ever right.
         """
-        try:
-            from sklearn.covariance import ledoit_wolf
-        except ImportError as error:
-            raise MissingExtra("fitting a router needs scikit-learn: pip install 'consilium[eval]'") from error
         labels = targets.argmax(-1)
         if len(torch.unique(labels)) < 2:
             raise BadSettings(
                 "all requests are for one member: a router tells members apart. Give those of two at least."
             )
         mean = states.mean(0)
-        centred = states - mean
-        own = _means(centred, labels, targets.shape[-1])
-        covariance, _ = ledoit_wolf((centred - own[labels]).double().numpy(), assume_centered=True)
-        spread, axes = np.linalg.eigh(covariance)
-        whitening = torch.from_numpy(axes / np.sqrt(spread)).float()
-        _, _, found = torch.linalg.svd(centred @ whitening, full_matrices=False)
-        projection = whitening @ found[:directions].T
-        points = centred @ projection
-        weights, bias = _regression(points, targets, _PENALTY)
+        projection = torch.stack(
+            [_whitening(part, labels, targets.shape[-1], directions) for part in (states - mean).unbind(1)]
+        )
+        points = _points(states - mean, projection)
+        fitted = [_regression(part, targets, _PENALTY) for part in torch.chunk(points, len(mean), -1)]
+        weights = torch.cat([each for each, _ in fitted], -1) / len(fitted)
+        bias = torch.stack([each for _, each in fitted]).mean(0)
         right = (points @ weights.T + bias).argmax(-1) == labels
         drawn = torch.randperm(len(points), generator=torch.Generator().manual_seed(0))
         drawn = drawn[right[drawn]]
         kept = torch.cat([drawn[labels[drawn] == member][:_REFERENCES] for member in range(targets.shape[-1])])
-        stay_weights, stay_bias = _telling(points[:0] if stays is None else (stays - mean) @ projection, points)
+        stay_weights, stay_bias = _telling(points[:0] if stays is None else _points(stays - mean, projection), points)
         return cls(
             mean=mean,
             directions=projection,
@@ -138,7 +146,7 @@ class DeepPath:
         )
 
     def logits(self, states: "Tensor") -> "Tensor":
-        """Return logits of the members, [requests, members], for states, [requests, hidden].
+        """Return logits of the members, [requests, members], for states, [requests, states, hidden].
 
         A newcomer's is the likeliest fitted member's, plus how much closer its own centre lies than the closest of
         theirs.
@@ -150,11 +158,11 @@ class DeepPath:
         return (self.points(states) @ self.stay_weights + self.stay_bias).sigmoid()
 
     def points(self, states: "Tensor") -> "Tensor":
-        """Return where states, [requests, hidden], lie in the space that members are told apart in.
+        """Return where states, [requests, states, hidden], lie in the space that members are told apart in.
 
         [requests, directions]; along each, one member's requests have variance 1.
         """
-        return (states - self.mean) @ self.directions
+        return _points(states - self.mean, self.directions)
 
     def _logits(self, points: "Tensor") -> "Tensor":
         fitted = points @ self.weights.T + self.bias
@@ -166,7 +174,7 @@ class DeepPath:
         return torch.cat([fitted, fitted.amax(-1, keepdim=True) + closer], -1)
 
     def with_member(self, states: "Tensor") -> Self:
-        """Return the same with one member more, known by the states of some of its requests, [requests, hidden].
+        """Return the same with one member more, known by states of its requests, [requests, states, hidden].
 
         Its margin is what lets it take no more than `LOST` of the others' reference requests from them.
         """
@@ -187,6 +195,29 @@ class DeepPath:
     def from_tensors(cls, tensors: "Mapping[str, Tensor]") -> Self:
         """Return what a file kept. Raises KeyError where it has none."""
         return cls(**{field.name: tensors[f"deep.{field.name}"] for field in fields(cls)})
+
+
+def _points(centred: "Tensor", directions: "Tensor") -> "Tensor":
+    """Return centred states, [requests, states, hidden], along the directions, [requests, directions]."""
+    return torch.einsum("rsh,shd->rsd", centred, directions).flatten(1)
+
+
+def _whitening(centred: "Tensor", labels: "Tensor", members: int, directions: int) -> "Tensor":
+    """Return the directions in which states of one kind differ most, in units of how much those of one member's do.
+
+    [hidden, directions], of states [requests, hidden].
+    """
+    try:
+        from sklearn.covariance import ledoit_wolf
+    except ImportError as error:
+        raise MissingExtra("fitting a router needs scikit-learn: pip install 'consilium[eval]'") from error
+    own = _means(centred, labels, members)
+    covariance, _ = ledoit_wolf((centred - own[labels]).double().numpy(), assume_centered=True)
+    spread, axes = np.linalg.eigh(covariance)
+    whitening = torch.from_numpy(axes / np.sqrt(spread)).float()
+    _, _, found = torch.linalg.svd(centred @ whitening, full_matrices=False)
+    projection: Tensor = whitening @ found[:directions].T
+    return projection
 
 
 def _means(points: "Tensor", labels: "Tensor", members: int) -> "Tensor":

@@ -28,7 +28,7 @@ class FitSettings:
     depth: int = 16
     """Layers of the base that the deep stage runs."""
     deep_examples: int = 24_000
-    """Examples that the deep stage is fitted on, drawn from all: each has to be read by the base."""
+    """Examples that the deep stage is fitted on, as many of each member where there are: each is read by the base."""
     width: int = 128
     """Of the task encoder."""
     gate: str = "linear"

@@ -1,14 +1,11 @@
 """Make a router: fit both stages on examples, and weigh them on others."""
 
-import hashlib
-import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
 import torch
 
 from consilium.errors import BadSettings
@@ -16,7 +13,7 @@ from consilium.members.base import Base
 from consilium.routing.addressed import without_addresses
 from consilium.routing.cascade import FastStage, joined
 from consilium.routing.classifier import Example
-from consilium.routing.deep import QUESTION, DeepPath, StateEncoder
+from consilium.routing.deep import DeepPath, StateEncoder
 from consilium.routing.embedding import embedding_table
 from consilium.routing.fine import FinePath
 from consilium.routing.fitting import FitSettings, FitStep, calibrate, fit_coarse
@@ -24,6 +21,7 @@ from consilium.routing.hybrid import Hybrid
 from consilium.routing.losses import cross_entropy, soft_targets
 from consilium.routing.reading import Reader
 from consilium.routing.router_file import RouterCard
+from consilium.routing.states import KeptStates
 from consilium.routing.table import TokenTable
 
 if TYPE_CHECKING:
@@ -35,7 +33,6 @@ ASKED = 0.15
 """Share of the requests, those that the fast stage is least sure of, on which the deep one is asked whatever that is
 worth on them: requests of another kind look like these, and there the fast stage is surer than right."""
 _AT_ONCE = 256
-_READ_AT_ONCE = 2_048
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,8 +86,8 @@ def make_router(
     known, weighing = (
         _as_read(labelled(part, members, heard, settings.temperature), members) for part in (examples, dev)
     )
-    read = partial(_states, StateEncoder(encoder, settings.depth), encoder.name, kept, on_step)
-
+    told = partial(on_step, "reading") if on_step else None
+    read = KeptStates(StateEncoder(encoder, settings.depth), encoder.name, kept, told)
     deep = _fit_deep(known, stays, read, settings, seed)
     guessed = _guessed(deep, unlabelled, read)
     stage = fit_fast(known, weighing, group_of, encoder, settings, guessed=guessed, seed=seed, on_step=on_step)
@@ -113,9 +110,19 @@ def make_router(
 def _fit_deep(
     known: Labelled, stays: Sequence[str], read: "Callable[[Sequence[str]], Tensor]", settings: FitSettings, seed: int
 ) -> DeepPath:
-    drawn = torch.randperm(len(known.examples), generator=torch.Generator().manual_seed(seed))[: settings.deep_examples]
+    drawn = balanced(known.targets.argmax(-1), settings.deep_examples, seed)
     to_read = [known.examples[number].message for number in drawn.tolist()]
     return DeepPath.fit(read(to_read), known.targets[drawn], read(stays) if stays else None)
+
+
+def balanced(labels: "Tensor", count: int, seed: int = 0) -> "Tensor":
+    """Return places of so many labels, drawn at random: as many of each kind, as far as there are, [count]."""
+    order = torch.randperm(len(labels), generator=torch.Generator().manual_seed(seed))
+    turn = torch.empty_like(order)
+    for kind in torch.unique(labels):
+        own = order[labels[order] == kind]
+        turn[own] = torch.arange(len(own))
+    return order[turn[order].argsort(stable=True)][:count]
 
 
 def _together(
@@ -241,39 +248,3 @@ def _in_parts(messages: Sequence[str]) -> Iterator[Sequence[str]]:
     """Yield the messages, so many at a time that what is laid side by side stays small."""
     for start in range(0, len(messages), _AT_ONCE):
         yield messages[start : start + _AT_ONCE]
-
-
-def _states(
-    encoder: StateEncoder,
-    name: str,
-    kept: Path | None,
-    on_step: Callable[[str, FitStep], None] | None,
-    messages: Sequence[str],
-) -> "Tensor":
-    """Return the states of messages, read now or before; each is read once, however often it is among them."""
-    different = list(dict.fromkeys(messages))
-    places = {message: place for place, message in enumerate(different)}
-    return _kept_states(encoder, name, kept, on_step, different)[[places[message] for message in messages]]
-
-
-def _kept_states(
-    encoder: StateEncoder,
-    name: str,
-    kept: Path | None,
-    on_step: Callable[[str, FitStep], None] | None,
-    messages: Sequence[str],
-) -> "Tensor":
-    digest = hashlib.sha256(json.dumps([name, encoder.depth, QUESTION, messages]).encode()).hexdigest()
-    path = kept / f"states-{digest[:16]}.npy" if kept else None
-    if path and path.exists():
-        return torch.from_numpy(np.load(path))
-    parts = []
-    for start in range(0, len(messages), _READ_AT_ONCE):
-        parts.append(encoder.encode(messages[start : start + _READ_AT_ONCE]))
-        if on_step:
-            on_step("reading", FitStep(done=min(start + _READ_AT_ONCE, len(messages)), total=len(messages), loss=0.0))
-    states = torch.cat(parts).clone()  # of which gradients may be taken
-    if path:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        np.save(path, states.numpy())
-    return states

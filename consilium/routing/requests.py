@@ -21,6 +21,8 @@ OFTEN = 8
 """How often what there is little of is shown, that it is not drowned: the examples in personas, requests from elsewhere
 that are for a specialist, and rows of members that have few beside others; those no more often than makes them as many.
 """
+SELDOM = 3
+"""How often requests from elsewhere for the fallback are shown; shown more often, they take characters' questions."""
 CALLED = 20
 """How often a follow-up that calls a member is shown."""
 INJECTED = 0.03
@@ -120,7 +122,7 @@ def _add_elsewhere(
             trials[f"source/{name}"] = drawn[:TRIED]
         else:
             border = len(drawn) * 9 // 10
-            fit += drawn[:border] * (1 if drawn[0].member == fallback else OFTEN)
+            fit += drawn[:border] * (SELDOM if drawn[0].member == fallback else OFTEN)
             dev += drawn[border:]
 
 

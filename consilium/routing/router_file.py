@@ -26,7 +26,7 @@ class RouterCard(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    schema_version: Literal[1] = 1
+    schema_version: Literal[2] = 2
     members: Annotated[tuple[Slug, ...], Field(min_length=2)]
     group_of: tuple[Annotated[int, Field(ge=0)], ...]
     """The number of each member's group."""

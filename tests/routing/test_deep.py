@@ -8,17 +8,17 @@ from consilium.members.base import Base
 from consilium.routing.deep import CHARACTERS, DeepPath, StateEncoder, _cut
 from tests.support.tiny import write_tiny_base
 
-HIDDEN, MEMBERS = 24, 5
+HIDDEN, KINDS, MEMBERS = 24, 2, 5
 
 
 def states(count: int, *, members: int = MEMBERS, seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
     """Return requests of members whose states lie about centres, drowned by what all of them vary in."""
     drawn = torch.Generator().manual_seed(seed)
-    centres = torch.randn(MEMBERS, HIDDEN, generator=torch.Generator().manual_seed(9))
-    noise = torch.randn(count, HIDDEN, generator=drawn)
-    noise[:, :4] *= 20  # in these directions requests differ, but not by member
+    centres = torch.randn(MEMBERS, KINDS, HIDDEN, generator=torch.Generator().manual_seed(9))
+    noise = torch.randn(count, KINDS, HIDDEN, generator=drawn)
+    noise[..., :4] *= 20  # in these directions requests differ, but not by member
     labels = torch.arange(count) % members
-    return 3 * centres[labels] + noise + 7.0, labels
+    return 2 * centres[labels] + noise + 7.0, labels
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +45,7 @@ def test_a_newcomer_is_found_from_few_requests_and_takes_little_from_the_others(
 def test_a_newcomers_lead_is_how_much_closer_its_centre_lies(path: DeepPath) -> None:
     points, labels = states(60, seed=5)
     known = path.with_member(points[labels == 4])
-    logits, places = known.logits(points), (points - path.mean) @ path.directions
+    logits, places = known.logits(points), known.points(points)
     away = torch.cdist(places, known.centres).square()
     lead = (away[:, :4].amin(-1) - away[:, 4]) / 2 + known.margins[0]
     assert torch.allclose(logits[:, 4] - logits[:, :4].amax(-1), lead, atol=1e-2)
@@ -56,6 +56,14 @@ def test_newcomers_keep_the_odds_of_those_who_were_there(path: DeepPath) -> None
     known = path.with_member(points[labels == 4]).with_member(points[labels == 4] + 2.0)
     assert known.logits(points).shape == (100, 6)
     assert torch.allclose(known.logits(points)[:, :4], path.logits(points))
+
+
+def test_one_kind_of_state_that_misleads_does_not_undo_the_other() -> None:
+    points, labels = states(400, members=4)
+    points[:, 1] += 50 * torch.eye(HIDDEN)[labels + 10]  # tells members apart as no request does that is tried
+    misled = DeepPath.fit(points, torch.eye(4)[labels], directions=12)
+    points, labels = states(200, members=4, seed=1)
+    assert (misled.logits(points).argmax(-1) == labels).float().mean() > 0.8
 
 
 def test_targets_may_be_soft(path: DeepPath) -> None:
@@ -74,7 +82,7 @@ def test_a_path_survives_its_file_and_comes_out_the_same_each_time(path: DeepPat
 
 def test_messages_that_stay_are_told_from_those_for_a_member(path: DeepPath) -> None:
     points, labels = states(400, members=4)
-    centre = torch.randn(HIDDEN, generator=torch.Generator().manual_seed(8))
+    centre = torch.randn(KINDS, HIDDEN, generator=torch.Generator().manual_seed(8))
     apart = 3 * centre + states(80, seed=7)[0] - states(80, seed=6)[0]
     told = DeepPath.fit(points, torch.eye(4)[labels], apart[:40], directions=12)
     assert (told.staying(apart[40:]) > 0.5).float().mean() > 0.9
@@ -84,7 +92,7 @@ def test_messages_that_stay_are_told_from_those_for_a_member(path: DeepPath) -> 
 
 def test_one_member_is_nothing_to_tell_apart() -> None:
     with pytest.raises(BadSettings, match="all requests are for one member"):
-        DeepPath.fit(torch.randn(9, HIDDEN), torch.eye(2)[torch.zeros(9, dtype=torch.int64)])
+        DeepPath.fit(torch.randn(9, KINDS, HIDDEN), torch.eye(2)[torch.zeros(9, dtype=torch.int64)])
 
 
 @pytest.fixture(scope="module")
@@ -96,7 +104,7 @@ def test_requests_are_read_as_if_each_stood_alone(base: Base) -> None:
     encoder = StateEncoder(base, depth=2)
     messages = ["w7 w8", "w9", "w7 w8 w9 w10"]
     together = encoder.encode(messages)
-    assert together.shape == (3, 48)
+    assert together.shape == (3, 2, 48)
     for place, message in enumerate(messages):
         assert torch.allclose(encoder.encode([message])[0], together[place], atol=1e-5)
 

@@ -1,11 +1,12 @@
 """Making a router: what examples do not say, likelihoods and the deep stage do."""
 
 import pytest
+import torch
 
 from consilium.errors import BadSettings
 from consilium.members.base import Base
 from consilium.routing.cascade import Cascade
-from consilium.routing.making import make_router
+from consilium.routing.making import balanced, make_router
 from consilium.routing.router_file import RouterTensors
 from tests.support.routers import DEV, EXAMPLES, GROUP_OF, SETTINGS, asked
 from tests.support.tiny import write_tiny_base
@@ -52,3 +53,12 @@ def test_the_coarse_path_learns_from_the_deep_stage_what_no_example_says(base: B
         float(cascade(base, unlabelled=texts).fast.decide([word]).members.coarse[0, mate]) for texts in (unlabelled, [])
     )
     assert learned > plain + 0.3
+
+
+def test_a_balanced_draw_takes_as_many_of_each_and_all_of_the_rare() -> None:
+    labels = torch.tensor([0] * 500 + [1] * 100 + [2] * 7)
+    drawn = balanced(labels, 57, seed=3)
+    assert len(set(drawn.tolist())) == 57
+    assert torch.bincount(labels[drawn]).tolist() == [25, 25, 7]
+    assert not torch.equal(drawn, balanced(labels, 57, seed=4))
+    assert sorted(balanced(labels, 10**6).tolist()) == list(range(607))

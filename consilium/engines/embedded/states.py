@@ -1,4 +1,4 @@
-"""What the bare base makes of a text midway: the state of its last token behind some of the layers."""
+"""What the bare base makes of a text midway: states of its tokens behind some of the layers."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -12,6 +12,9 @@ from consilium.members.base import Base
 if TYPE_CHECKING:
     import torch
 
+STATES = ("last", "mean")
+"""Of each row: the state of its last token, and the mean over its own. The last sees all of them but forgets what
+stands before a closing remark; the mean forgets nothing and tells less apart."""
 READ_TOKENS = 2_048
 """Rows times tokens that are read in one pass."""
 
@@ -23,12 +26,13 @@ class StateReader:
         base: the model.
         depth: how many of its layers; the others are not kept.
         prefix: token ids that every row begins with; they are read once.
+        tail: how many tokens every row ends with that are not its own.
 
     Raises:
         BadSettings: the base has fewer layers.
     """
 
-    def __init__(self, base: Base, depth: int, prefix: Sequence[int] = ()) -> None:
+    def __init__(self, base: Base, depth: int, prefix: Sequence[int] = (), tail: int = 0) -> None:
         import torch
 
         plain = load_plain(base)
@@ -37,6 +41,7 @@ class StateReader:
                 f"depth={depth}: the base {base.name!r} has {len(plain.model.layers)} layers. Choose one."
             )
         plain.model.layers = plain.model.layers[:depth]
+        self._tail = tail
         self._prefix: torch.Tensor | None = None  # keys and values, [layers, 2, heads, tokens, head size]
         with torch.inference_mode():
             self._decoder = Decoder(plain)
@@ -45,7 +50,7 @@ class StateReader:
                 self._prefix = kv.read(0, len(prefix))
 
     def read(self, rows: Sequence[Sequence[int]]) -> "torch.Tensor":
-        """Return the state of each row's last token, [rows, hidden], float32.
+        """Return `STATES` of each row, [rows, 2, hidden], float32.
 
         Args:
             rows: token ids behind the prefix, at least one each. Those of about the same length are read side by side;
@@ -67,7 +72,7 @@ class StateReader:
         return torch.cat(found)[torch.tensor(order).argsort()]
 
     def _pass(self, rows: Sequence[Sequence[int]]) -> "tuple[torch.Tensor, KeysValues]":
-        """Read rows side by side; return the states of their last tokens, and keys and values.
+        """Read rows side by side; return their states, and keys and values.
 
         What fills up the shorter ones stands behind their ends, where nothing looks.
         """
@@ -83,4 +88,6 @@ class StateReader:
             for slot in range(len(rows)):
                 kv.write(slot, self._prefix, known)
         states = self._decoder.states(ids, positions, kv.window(slice(0, len(rows)), positions), None)
-        return states[torch.arange(len(rows)), ends], kv
+        own = torch.arange(ids.shape[1]) <= (ends - self._tail).clamp(min=0)[:, None]
+        mean = (states * own[..., None]).sum(1) / own.sum(1, keepdim=True)
+        return torch.stack([states[torch.arange(len(rows)), ends], mean], 1), kv

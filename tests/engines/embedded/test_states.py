@@ -27,8 +27,10 @@ def test_states_are_those_of_transformers(base: Base, depth: int) -> None:
     rows = some_rows([5, 1, 9, 5, 3])
     with torch.inference_mode():
         model = tiny_model_of(base)
-        expected = [model(torch.tensor([row]), output_hidden_states=True).hidden_states[depth][0, -1] for row in rows]
-    assert torch.allclose(StateReader(base, depth).read(rows), torch.stack(expected), atol=1e-4)
+        hidden = [model(torch.tensor([row]), output_hidden_states=True).hidden_states[depth][0] for row in rows]
+    for tail in (0, 2):
+        expected = [torch.stack([each[-1], each[: max(1, len(each) - tail)].mean(0)]) for each in hidden]
+        assert torch.allclose(StateReader(base, depth, tail=tail).read(rows), torch.stack(expected), atol=1e-4)
 
 
 def test_a_row_sees_nothing_of_the_others(base: Base, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -41,8 +43,12 @@ def test_a_row_sees_nothing_of_the_others(base: Base, monkeypatch: pytest.Monkey
 
 def test_a_prefix_is_read_once_and_counts_as_if_it_stood_in_every_row(base: Base) -> None:
     rows, prefix = some_rows([5, 1, 9]), some_rows([7])[0]
-    whole = StateReader(base, 2).read([[*prefix, *row] for row in rows])
-    assert torch.allclose(StateReader(base, 2, prefix).read(rows), whole, atol=1e-5)
+    found = StateReader(base, 2, prefix).read(rows)
+    plain = StateReader(base, 2)
+    for row, (last, mean) in zip(rows, found, strict=True):
+        whole = plain.read([[*prefix, *row[: end + 1]] for end in range(len(row))])[:, 0]
+        assert torch.allclose(last, whole[-1], atol=1e-5)
+        assert torch.allclose(mean, whole.mean(0), atol=1e-5)
 
 
 @pytest.mark.parametrize("depth", [0, 5])
