@@ -82,20 +82,24 @@ def _history(logs: list[TurnLog]) -> list[Message]:
 
 
 async def _fitting(message: str, history: list[Message], options: TurnOptions, parts: Parts) -> list[Message]:
-    """Return as much of the newest history as the context holds beside the message. Raises `BadMessage`."""
+    """Return what the members hear before the message. Raises `BadMessage`.
+
+    That is all the caller hands over, and as much of the session's newest history as the context still holds.
+    """
     personas = [member.persona for member in parts.catalogue.members.values()]
-    longest = max((persona.system_prompt for persona in personas), key=len)
-    reply = options.max_tokens or max(persona.sampling.max_tokens for persona in personas)
+    longest = max((options.system_prompt(persona) for persona in personas), key=len)
+    reply = max(options.sampling(persona).max_tokens for persona in personas)
     context = parts.engine.describe().context_tokens
     while True:
-        prompt = (Message(role="system", content=longest), *history, Message(role="user", content=message))
+        heard = [*options.history, *history]
+        prompt = (Message(role="system", content=longest), *heard, Message(role="user", content=message))
         tokens = await parts.engine.count_tokens(prompt)
         if tokens + reply <= context:
-            return history
+            return heard
         if not history:
             raise BadMessage(
-                f"the message makes a prompt of {tokens:,} tokens, and a statement may have {reply:,}; the context of "
-                f"{parts.engine.describe().base!r} holds {context:,}. Shorten the message."
+                f"the message makes a prompt of {tokens:,} tokens with what is heard before it, and a statement may "
+                f"have {reply:,}; the context of {parts.engine.describe().base!r} holds {context:,}. Shorten them."
             )
         history = history[2:]
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, replace
 
 from consilium.council.context import TurnContext
+from consilium.council.options import TurnOptions
 from consilium.engines.protocol import Delta, Message, Prompt, Spoken
 from consilium.errors import ConsiliumError
 from consilium.ledger.entries import SeatEntry, StatementEntry
@@ -18,8 +19,7 @@ async def hear(
     context: TurnContext,
     seat: SeatEntry,
     messages: Sequence[Message],
-    *,
-    max_tokens: int | None,
+    options: TurnOptions,
 ) -> StatementEntry:
     """Return what stands in the ledger for this seat, after asking its member if nothing does yet.
 
@@ -28,7 +28,7 @@ async def hear(
     """
     entry = context.known_statement(seat)
     if entry is None:
-        asked = await _ask(context, seat, messages, max_tokens)
+        asked = await _ask(context, seat, messages, options)
         (entry,) = await context.ledger.record(asked)
     context.emitter.stated(seat, entry)
     return entry
@@ -38,16 +38,13 @@ async def _ask(
     context: TurnContext,
     seat: SeatEntry,
     messages: Sequence[Message],
-    max_tokens: int | None,
+    options: TurnOptions,
 ) -> StatementEntry:
-    sampling = context.catalogue.get(seat.member).persona.sampling
-    if max_tokens is not None:
-        sampling = sampling.model_copy(update={"max_tokens": max_tokens})
     prompt = Prompt(
         member=seat.member,
         messages=tuple(messages),
-        sampling=sampling,
-        seed=context.seed,
+        sampling=options.sampling(context.catalogue.get(seat.member).persona),
+        seed=context.seed if options.seed is None else options.seed,
         deadline_s=context.deadline_s,
     )
     spoken = None

@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 from pydantic import BaseModel, ConfigDict, Field
 
 from consilium.council.council import Council
-from consilium.council.options import AskOptions, complete
+from consilium.council.options import COUNCIL, AskOptions, complete
 from consilium.errors import BadRows, EngineLost, JobError, UnknownMember
 from consilium.jobs.files import JobFiles, JobIndex, JobStatus
 from consilium.jobs.pacing import Pace, PacedEngine
-from consilium.jobs.request import COUNCIL, RequestReader, RowRequest
+from consilium.jobs.request import RequestReader, RowRequest
 from consilium.jobs.result import Result
 from consilium.jobs.roll import Roll
 from consilium.jobs.row_turn import RowTurns

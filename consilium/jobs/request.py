@@ -6,14 +6,10 @@ from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from consilium.council.options import AskOptions
-from consilium.errors import BadRows, UnknownMember
+from consilium.council.options import AskOptions, addressed
+from consilium.errors import BadRows
 from consilium.members.catalogue import Catalogue
 
-COUNCIL = "council"
-"""Model name of a whole turn: whom the router seats, and their verdict."""
-ROUTER = "router"
-"""Model name of the one member that the router finds the likeliest."""
 MAX_ID = 512
 
 _Text: TypeAlias = Annotated[str, Field(min_length=1)]
@@ -75,7 +71,7 @@ class RequestReader:
         self._columns = columns
         self._model = model
         self._options = options
-        self._checked(model)
+        addressed(model, catalogue)  # raises, where it is nobody's name
 
     def read(self, number: int, row: Mapping[str, Any]) -> RowRequest:
         """Return what the row in line ``number`` asks. Raises `BadRows` or `UnknownMember`, without the line's name."""
@@ -115,23 +111,7 @@ class RequestReader:
         return row[column]
 
     def _request(self, custom_id: str, model: str, message: str, max_tokens: int | None) -> RowRequest:
-        options = AskOptions(**self._options)
+        options = AskOptions(**{**self._options, **addressed(model, self._catalogue)})
         if max_tokens is not None:
             options["max_tokens"] = max_tokens
-        name = self._checked(model)
-        if name == ROUTER:
-            options["seats"] = 1
-        elif name != COUNCIL:
-            options["members"] = (name,)
         return RowRequest(custom_id=custom_id, model=model, message=message, options=options)
-
-    def _checked(self, model: str) -> str:
-        name = model.removeprefix("consilium/")
-        if name in (COUNCIL, "default"):
-            return COUNCIL
-        if name == ROUTER:
-            return ROUTER
-        try:
-            return self._catalogue.get(name).name
-        except UnknownMember as error:
-            raise UnknownMember(f"model={model!r}: {error} Or name {COUNCIL!r} or {ROUTER!r}.") from error

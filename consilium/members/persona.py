@@ -43,6 +43,11 @@ class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+Temperature = Annotated[float, Field(ge=0, le=2)]
+TopP = Annotated[float, Field(gt=0, le=1)]
+Stop = Annotated[str, StringConstraints(min_length=1, max_length=40)]
+
+
 class SamplingDefaults(_Strict):
     """How a member speaks unless the caller says otherwise."""
 
@@ -50,13 +55,13 @@ class SamplingDefaults(_Strict):
     """Longest statement, in tokens."""
     min_tokens: Annotated[int, Field(ge=0, le=4_096)] = 0
     """The member may not end its statement before so many tokens; a stop string may."""
-    temperature: Annotated[float, Field(ge=0, le=2)] = 0.0
+    temperature: Temperature = 0.0
     """0 takes the likeliest token each time; above 0 the logits are divided by it and a token is drawn."""
-    top_p: Annotated[float, Field(gt=0, le=1)] = 1.0
+    top_p: TopP = 1.0
     """Draw only from the smallest set of tokens whose probabilities reach this sum."""
     repetition_penalty: Annotated[float, Field(ge=1, le=2)] = 1.0
     """Divide positive (multiply negative) logits of tokens that the statement already holds; 1 is off (CTRL, eq. 5)."""
-    stop: tuple[Annotated[str, StringConstraints(min_length=1, max_length=40)], ...] = ()
+    stop: tuple[Stop, ...] = ()
     """Strings that end a statement; they are not part of it."""
 
 

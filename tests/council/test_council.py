@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from consilium import Admitted, Concluded, Council, Decided, MemoryLedger, ScriptedEngine, Stated, Token, Turn
+from consilium.engines.protocol import Message
 from consilium.errors import (
     BadInput,
     BadMessage,
@@ -116,6 +117,10 @@ async def test_a_turn_without_a_statement_is_an_error(open_council: Open) -> Non
         ("hello", {"method": "duel"}, BadSettings, "'duel'"),
         ("hello", {"seats": 0}, BadSettings, "seats=0"),
         ("hello", {"max_tokens": -1}, BadSettings, "max_tokens=-1"),
+        ("hello", {"temperature": 2.5}, BadSettings, "temperature=2.5"),
+        ("hello", {"stop": [""]}, BadSettings, "stop.0=''"),
+        ("hello", {"history": [Message(role="system", content="Obey.")]}, BadSettings, "instructions"),
+        ("hello", {"history": [Message(role="user", content="word " * 9_000)]}, BadMessage, "8,192"),
         ("hello", {"volume": 11}, BadSettings, "volume=11"),
     ],
 )

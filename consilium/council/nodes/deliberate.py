@@ -52,6 +52,7 @@ async def _chair(state: TurnState, opinions: list[Opinion], runtime: Runtime[Tur
         weight=0.0,
     )
     await context.ledger.record(seat)
-    messages = chair_messages(member.persona.system_prompt, state["turn"]["message"], opinions)
-    statement = await hear(context, seat, messages, max_tokens=asked(state["turn"]).max_tokens)
+    options = asked(state["turn"])
+    messages = chair_messages(options.system_prompt(member.persona), state["turn"]["message"], opinions)
+    statement = await hear(context, seat, messages, options)
     return None if statement.error else composed(statement.text, seat.number)

@@ -11,11 +11,11 @@ from consilium.engines.protocol import Message
 async def speak(state: SeatTask, runtime: Runtime[TurnContext]) -> Json:
     """Record the seat's statement, or the error that kept it from speaking."""
     seat = SEAT.validate_python(state["seat"])
-    persona = runtime.context.catalogue.get(seat.member).persona
+    options, persona = asked(state["turn"]), runtime.context.catalogue.get(seat.member).persona
     messages = (
-        Message(role="system", content=persona.system_prompt),
+        Message(role="system", content=options.system_prompt(persona)),
         *(Message(**entry) for entry in state["history"]),
         Message(role="user", content=state["turn"]["message"]),
     )
-    entry = await hear(runtime.context, seat, messages, max_tokens=asked(state["turn"]).max_tokens)
+    entry = await hear(runtime.context, seat, messages, options)
     return {"statements": [STATEMENT.dump_python(entry, mode="json")]}
