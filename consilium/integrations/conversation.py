@@ -24,11 +24,12 @@ def asked(conversation: Sequence[Message]) -> Asked:
     >>> asked([Message(role="system", content="Be brief."), Message(role="user", content="How deep is it?")])
     Asked(message='How deep is it?', options={'instructions': 'Be brief.', 'history': []})
     """
-    *history, last = [message for message in conversation if message.role != "system"] or [None]
+    spoken = [message for message in conversation if message.role != "system"]
+    last = spoken[-1] if spoken else None
     if last is None or last.role != "user" or not last.content.strip():
         raise BadInput(
             f"the conversation ends with {last!r:.80}. A council answers a message of the user that says something; it "
             "does not go on with an answer that was begun for it."
         )
     instructions = "\n\n".join(message.content for message in conversation if message.role == "system")
-    return Asked(last.content, AskOptions(instructions=instructions or None, history=[m for m in history if m]))
+    return Asked(last.content, AskOptions(instructions=instructions or None, history=spoken[:-1]))
