@@ -15,6 +15,25 @@ _LINE = re.compile(r"^\s*([A-Z][\w ]{0,30}):[ \t]*(\S.*?)\s*$", re.MULTILINE)
 _BRACKETS = re.compile(r"([A-Za-z ]{1,30})\[([^\]]+)\](?:,\s*)?")
 TYPOS = 0.1
 """Share of words that a typing error falls into."""
+GREETINGS = (
+    "Hello,",
+    "Hi there!",
+    "Good morning.",
+    "Dear all,",
+    "Hey",
+    "I got this today.",
+    "Have a look:",
+    "From a friend:",
+)
+REGARDS = (
+    "Thanks!",
+    "Best wishes",
+    "Kind regards",
+    "Cheers",
+    "Many thanks in advance.",
+    "Nothing more to add.",
+    "See you",
+)
 
 
 def fields_of(text: str) -> dict[str, str]:
@@ -45,6 +64,11 @@ def _bare(fields: Fields) -> str:
     return next(iter(fields.values())) if len(fields) == 1 else _lined("{name}: {value}", fields)
 
 
+def _bracketed(fields: Fields, chance: Random) -> str:
+    left, right = chance.choice(["[]", "()", "«»", "**", "__", "~~"])
+    return _lined(f"{left}{{name}}{right} {{value}} {left}/{{name}}{right}", fields)
+
+
 def _bullets(fields: Fields, _chance: Random) -> str:
     return _lined("* {value}" if len(fields) == 1 else "* {name}: {value}", fields)
 
@@ -55,8 +79,21 @@ def _csv(fields: Fields, _chance: Random) -> str:
     return written.getvalue().strip()
 
 
+def _fenced(fields: Fields, chance: Random) -> str:
+    fence = chance.choice(["```", "---", '"""', "====="])
+    return f"{fence}\n{_bare(fields)}\n{fence}"
+
+
+def _headed(fields: Fields, chance: Random) -> str:
+    return _lined(chance.choice(["# {name}\n{value}", "{name}\n----\n{value}", "== {name} ==\n{value}"]), fields)
+
+
 def _json(fields: Fields, _chance: Random) -> str:
     return json.dumps(fields, ensure_ascii=False)
+
+
+def _letter(fields: Fields, chance: Random) -> str:
+    return f"{chance.choice(GREETINGS)}\n\n{_bare(fields)}\n\n{chance.choice(REGARDS)}"
 
 
 def _lower(fields: Fields, _chance: Random) -> str:
@@ -115,9 +152,13 @@ def _xml(fields: Fields, _chance: Random) -> str:
 
 
 LAYOUTS: Mapping[str, Layout] = {
+    "bracketed": _bracketed,
     "bullets": _bullets,
     "csv": _csv,
+    "fenced": _fenced,
+    "headed": _headed,
     "json": _json,
+    "letter": _letter,
     "lower": _lower,
     "prose": _prose,
     "question": _question,
@@ -128,6 +169,8 @@ LAYOUTS: Mapping[str, Layout] = {
     "upper": _upper,
     "xml": _xml,
 }
+NEW_LAYOUTS = ("bullets", "prose", "quoted", "xml")
+"""Those in which nothing is fitted on."""
 
 
 def laid_out(text: str, layout: str, chance: Random) -> str:

@@ -10,7 +10,7 @@ from consilium.members.catalogue import Catalogue, Member
 from consilium.routing.classifier import Example
 from consilium.routing.conversations import STAYS, STAYS_HELD_OUT, said_after
 from consilium.routing.injections import INJECTIONS, INJECTIONS_HELD_OUT, injected
-from consilium.routing.layouts import LAYOUTS, laid_out
+from consilium.routing.layouts import LAYOUTS, NEW_LAYOUTS, laid_out
 from consilium.routing.sources import held_out, sources, unlabelled
 from consilium.training.data import data_of, split_of
 from consilium.training.rows import Row
@@ -70,8 +70,7 @@ def gather(
     members = [member for member in catalogue.members.values() if data_of(member, folders) is not None]
     if not members:
         raise BadRows(f"{', '.join(map(str, folders))} hold no rows for any member. Name a folder with one for each.")
-    new = sorted(held_out(LAYOUTS))
-    old = sorted(set(LAYOUTS) - set(new))
+    old = sorted(set(LAYOUTS) - set(NEW_LAYOUTS))
     own = [(member.name, text) for member in catalogue.members.values() for text in member.persona.examples]
     fit = [Example(message=text, member=name) for name, text in own] * OFTEN
     dev: list[Example] = []
@@ -86,7 +85,7 @@ def gather(
         dev += _shown(member, split.dev, old, chance)
         folder = next(folder for folder in folders if data_of(member, [folder]) is not None)
         apart = "" if folder == folders[0] else f"{folder.name}/"
-        for name, examples in _tried(member, split.test, new, chance):
+        for name, examples in _tried(member, split.test, NEW_LAYOUTS, chance):
             trials.setdefault(apart + name, []).extend(examples)
     if more:
         _add_elsewhere(sources(more, catalogue.fallback), catalogue.fallback, fit, dev, trials, chance)

@@ -9,7 +9,7 @@ from consilium.members.catalogue import Catalogue
 from consilium.routing.classifier import Example
 from consilium.routing.conversations import STAYS, STAYS_HELD_OUT, said_after
 from consilium.routing.injections import INJECTIONS, INJECTIONS_HELD_OUT
-from consilium.routing.layouts import LAYOUTS
+from consilium.routing.layouts import NEW_LAYOUTS
 from consilium.routing.requests import TRIED, Requests, gather
 from consilium.routing.sources import held_out, sources
 from tests.support.personas import TRAINING, write_catalogue, write_persona
@@ -52,7 +52,7 @@ def test_rows_are_shown_plain_phrased_and_laid_out(requests: Requests) -> None:
 
 
 def test_every_condition_is_tried_with_nothing_that_was_fitted_on(requests: Requests) -> None:
-    layouts = {f"layout/{name}" for name in held_out(LAYOUTS)}
+    layouts = {f"layout/{name}" for name in NEW_LAYOUTS}
     assert set(requests.trials) == {"raw", "phrased", "injected", "stay", "call", *layouts}
     assert all(each.message.startswith("Please: ") for each in requests.trials["phrased"])
     assert {len(requests.trials[name]) for name in layouts} == {2 * TRIED}
