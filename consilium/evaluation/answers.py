@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from consilium.engines.protocol import Continuation, Engine, Likelihood, Message, Prompt, Spoken
-from consilium.errors import BadRows, EngineLost
+from consilium.errors import EngineLost
 from consilium.evaluation.arms import Arm
+from consilium.evaluation.kept import Kept
 from consilium.training.rows import Row
 
 AT_ONCE = 64
@@ -24,15 +25,13 @@ OnDone = Callable[[int], None]
 class Answers:
     """Asks an engine, and remembers by what was asked of whose weights.
 
-    A line of JSON an answer, appended as it comes: an evaluation that is cut off goes on where it was, and one with
-    other rows or a newer member pays for what is new. A torn last line is dropped.
+    See `Kept`: an evaluation with other rows or a newer member pays for what is new.
     """
 
     def __init__(self, engine: Engine, file: Path, *, seed: int = 0) -> None:
         self._engine = engine
-        self._file = file
         self._seed = seed
-        self._known = _read(file)
+        self._known = Kept(file)
 
     async def statements(self, arm: Arm, rows: Sequence[Row], on_done: OnDone = lambda _count: None) -> list[str]:
         """Return what the arm says to each row."""
@@ -69,7 +68,7 @@ class Answers:
                 for place in places
             ]
             for place, found in zip(places, await self._engine.likelihood(asked), strict=True):
-                self._keep(keys[place], [found.log_probability, found.tokens])
+                self._known.keep(keys[place], [found.log_probability, found.tokens])
             on_done(len(places))
         on_done(len(keys) - len(missing))
         return [Likelihood(log_probability=self._known[key][0], tokens=self._known[key][1]) for key in keys]
@@ -77,7 +76,7 @@ class Answers:
     async def _remembered(self, asked: dict[str, Any], arm: Arm, ask: Callable[[], Awaitable[str]]) -> object:
         key = _key(asked, arm)
         if key not in self._known:
-            self._keep(key, await ask())
+            self._known.keep(key, await ask())
         return self._known[key]
 
     async def _speak(self, arm: Arm, row: Row) -> str:
@@ -86,11 +85,6 @@ class Answers:
             if isinstance(piece, Spoken):
                 return piece.text
         raise EngineLost(f"{arm.member.name!r} ended without a statement to {row.request!r:.60}.")
-
-    def _keep(self, key: str, answer: object) -> None:
-        self._known[key] = answer
-        with self._file.open("a", encoding="utf-8") as file:
-            file.write(json.dumps([key, answer], ensure_ascii=False) + "\n")
 
 
 def _asked(messages: Sequence[Message]) -> list[tuple[str, str]]:
@@ -101,17 +95,3 @@ def _key(asked: dict[str, Any], arm: Arm) -> str:
     """Name a question by its content and by the weights that answer it, not by who the arm is."""
     weights = arm.member.content_name if arm.member.adapter else ""
     return hashlib.sha256(json.dumps([weights, asked], sort_keys=True).encode()).hexdigest()[:24]
-
-
-def _read(file: Path) -> dict[str, Any]:
-    """Read what is known; a last line that was cut off is cut off whole."""
-    if not file.exists():
-        return {}
-    content = file.read_bytes()
-    whole = content[: content.rfind(b"\n") + 1]
-    if len(whole) < len(content):
-        file.write_bytes(whole)
-    try:
-        return dict(json.loads(line) for line in whole.splitlines())
-    except ValueError as error:
-        raise BadRows(f"{file} holds no answers: {error}. Remove it, or name another file.") from error

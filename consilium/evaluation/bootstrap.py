@@ -11,6 +11,8 @@ from consilium.evaluation.work import Metric, Work
 from consilium.training.rows import Row
 
 CONFIDENCE = 0.95
+DRAWN_AT_ONCE = 4_000_000
+"""Places that are held in memory."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,8 +69,13 @@ def mean_interval(gains: NDArray[np.float64], *, resamples: int = 2_000, seed: i
     >>> mean_interval(np.array([0.5, 0.5, 0.5]))
     Interval(difference=0.5, low=0.5, high=0.5)
     """
-    draws = np.random.default_rng(seed).integers(len(gains), size=(resamples, len(gains)))
-    return _interval(float(gains.mean()), gains[draws].mean(axis=1))
+    chance = np.random.default_rng(seed)
+    at_once = max(2, DRAWN_AT_ONCE // len(gains) // 2 * 2)
+    means = [
+        gains[chance.integers(len(gains), size=(min(at_once, resamples - start), len(gains)))].mean(axis=1)
+        for start in range(0, resamples, at_once)
+    ]
+    return _interval(float(gains.mean()), np.concatenate(means))
 
 
 def _difference(

@@ -3,6 +3,7 @@
 import random
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 from consilium.errors import BadRows
 from consilium.evaluation.matrix import Task, choose_labels, choose_shots
@@ -11,6 +12,8 @@ from consilium.evaluation.work import work_of
 from consilium.members.catalogue import Member
 from consilium.training.data import data_of, split_of, training_of
 from consilium.training.rows import Row, Split, read_split
+
+Thing = TypeVar("Thing")
 
 SPOKEN_ROWS = 200
 """Rows of its own work that a member answers in words, unless it is said otherwise; the rest only tell likelihoods."""
@@ -84,6 +87,6 @@ def learned(member: Member, split: Split) -> tuple[Row, ...]:
     return rows[: training.limit]
 
 
-def sampled(rows: Sequence[Row], count: int, seed: int) -> list[Row]:
+def sampled(rows: Sequence[Thing], count: int, seed: int) -> list[Thing]:
     """Return ``count`` of the rows, the same for the same seed; all where there are no more."""
     return list(rows) if len(rows) <= count else random.Random(seed).sample(list(rows), count)

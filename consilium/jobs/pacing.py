@@ -2,10 +2,9 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
-from types import TracebackType
-from typing import Self
 
-from consilium.engines.protocol import Continuation, Delta, Engine, EngineInfo, Likelihood, Message, Prompt, Spoken
+from consilium.engines.protocol import Continuation, Delta, Engine, Likelihood, Prompt, Spoken
+from consilium.engines.wrapped import Wrapped
 from consilium.errors import EngineBusy
 
 FIRST_WAIT_S = 0.05
@@ -45,38 +44,15 @@ class Pace:
             self._changed.notify_all()
 
 
-class PacedEngine:
+class PacedEngine(Wrapped):
     """An engine that waits where the one behind it is busy, so that no seat is lost to back-pressure.
 
     See `consilium.engines.protocol.Engine`. A statement's deadline runs from when the engine takes it on.
     """
 
     def __init__(self, engine: Engine, pace: Pace) -> None:
-        self._engine = engine
+        super().__init__(engine)
         self._pace = pace
-
-    async def __aenter__(self) -> Self:
-        """Open the engine."""
-        await self._engine.__aenter__()
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Close the engine."""
-        await self._engine.__aexit__(kind, error, trace)
-
-    def describe(self) -> EngineInfo:
-        """Say what the engine is."""
-        return self._engine.describe()
-
-    async def ensure_ready(self, members: Sequence[str]) -> None:
-        """Make the members ready."""
-        await self._engine.ensure_ready(members)
-
-    async def count_tokens(self, messages: Sequence[Message]) -> int:
-        """Count as the engine does."""
-        return await self._engine.count_tokens(messages)
 
     async def generate(self, prompt: Prompt) -> AsyncIterator[Delta | Spoken]:
         """Yield the engine's statement, as soon as it takes it on."""
