@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from consilium.members.catalogue import Catalogue
     from consilium.scripts.play import Play
     from consilium.scripts.script import Script
+    from consilium.suites.evaluation import Evaluation
+    from consilium.suites.grade import Grade
+    from consilium.suites.suite import Suite
 
 __version__ = "0.1.0"
 
@@ -31,7 +34,9 @@ _HOMES = {
     "ConsiliumError": "consilium.errors",
     "Council": "consilium.council.council",
     "Decided": "consilium.council.events",
+    "Evaluation": "consilium.suites.evaluation",
     "Event": "consilium.council.events",
+    "Grade": "consilium.suites.grade",
     "Job": "consilium.jobs.job",
     "MemoryLedger": "consilium.ledger.memory",
     "Play": "consilium.scripts.play",
@@ -41,6 +46,7 @@ _HOMES = {
     "Seat": "consilium.council.turn",
     "Session": "consilium.council.session",
     "Stated": "consilium.council.events",
+    "Suite": "consilium.suites.suite",
     "Token": "consilium.council.events",
     "Turn": "consilium.council.turn",
 }
@@ -52,7 +58,9 @@ __all__ = [
     "ConsiliumError",
     "Council",
     "Decided",
+    "Evaluation",
     "Event",
+    "Grade",
     "Job",
     "MemoryLedger",
     "Play",
@@ -62,6 +70,7 @@ __all__ = [
     "Seat",
     "Session",
     "Stated",
+    "Suite",
     "Token",
     "Turn",
 ]

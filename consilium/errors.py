@@ -12,6 +12,7 @@
     │   ├── AdapterRefused                an adapter that may not be loaded
     │   ├── BadRows                       data rows that cannot be trained or scored on
     │   ├── BadScript                     a script, or the record of its play, that cannot be played
+    │   ├── BadSuite                      a suite, or its data, that cannot be evaluated
     │   ├── ThinOverlap                   logged turns that say too little of another router
     │   └── BadSettings                   a setting that is unknown or out of range
     ├── BaseError (OSError)               the base model's files
@@ -80,6 +81,10 @@ class BadRows(BadInput):
 
 class BadScript(BadInput):
     """A script, or the record of a play, that cannot be played; the message names the file and the line."""
+
+
+class BadSuite(BadInput):
+    """A suite, or the data it names, that cannot be evaluated; the message names the file and the line."""
 
 
 class ThinOverlap(BadInput):

@@ -18,6 +18,7 @@ KIN: dict[str, tuple[type[Exception], ...]] = {
     "AdapterRefused": (ValueError,),
     "BadRows": (ValueError,),
     "BadScript": (ValueError,),
+    "BadSuite": (ValueError,),
     "BadSettings": (ValueError,),
     "BaseCorrupt": (OSError,),
     "BaseUnavailable": (OSError,),

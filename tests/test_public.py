@@ -23,7 +23,9 @@ def test_the_public_surface_grows_on_purpose_only() -> None:
         "ConsiliumError",
         "Council",
         "Decided",
+        "Evaluation",
         "Event",
+        "Grade",
         "Job",
         "MemoryLedger",
         "Play",
@@ -33,6 +35,7 @@ def test_the_public_surface_grows_on_purpose_only() -> None:
         "Seat",
         "Session",
         "Stated",
+        "Suite",
         "Token",
         "Turn",
     ]

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 OTHERS_ROWS = 40
 
-eval_app = typer.Typer(help="Measure members.", no_args_is_help=True)
+eval_app = typer.Typer(help="Measure members, routers and the council.", no_args_is_help=True)
 
 
 @eval_app.command(

@@ -19,6 +19,7 @@ from consilium.cli.rendering import clean
 from consilium.cli.reporting import REPORT_EXAMPLES, report
 from consilium.cli.routers import POLICY_EXAMPLES, eval_policy, router_app
 from consilium.cli.routing import TRAIN_EXAMPLES, train_router
+from consilium.cli.suites import SUITE_EXAMPLES, eval_run
 from consilium.cli.training import train_app
 from consilium.cli.trying import EVAL_EXAMPLES, eval_router
 from consilium.errors import ConsiliumError
@@ -36,6 +37,7 @@ app.command()(route)
 app.command()(play)
 train_app.command("router", epilog=TRAIN_EXAMPLES)(train_router)
 eval_app.command("router", epilog=EVAL_EXAMPLES)(eval_router)
+eval_app.command("run", epilog=SUITE_EXAMPLES)(eval_run)
 eval_app.command("policy", epilog=POLICY_EXAMPLES)(eval_policy)
 app.command(epilog=REPORT_EXAMPLES)(report)
 app.add_typer(router_app, name="router")

@@ -4,6 +4,7 @@
 """
 
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -30,16 +31,20 @@ TABLES: dict[str, type[BaseModel]] = {
 
 def reference() -> str:
     """Return a section for each table of a script, with its fields."""
-    sections = [f"### {title}\n\n{_described(model)}\n\n{_table(model)}" for title, model in TABLES.items()]
     end = f"### `[expect]`\n\nThe fields of `[turns.expect]`. {_described(EndExpectation)}"
-    return "\n\n".join([*sections, end])
+    return f"{sections(TABLES)}\n\n{end}"
 
 
-def placed(page: str) -> str:
-    """Return the page with the reference between its marks."""
-    before, _, rest = page.partition(BEGIN)
+def sections(tables: Mapping[str, type[BaseModel]]) -> str:
+    """Return a section for each table of a format, by its title."""
+    return "\n\n".join(f"### {title}\n\n{_described(model)}\n\n{_table(model)}" for title, model in tables.items())
+
+
+def placed(page: str, text: str | None = None, *, begin: str = BEGIN) -> str:
+    """Return the page with a reference, or this of scripts, between its marks."""
+    before, _, rest = page.partition(begin)
     _, _, after = rest.partition(END)
-    return f"{before}{BEGIN}\n\n{reference()}\n\n{END}{after}"
+    return f"{before}{begin}\n\n{text or reference()}\n\n{END}{after}"
 
 
 def _described(model: type[BaseModel]) -> str:

@@ -58,7 +58,7 @@ class Script:
         try:
             file = ScriptFile.model_validate(source.data)
         except ValidationError as error:
-            raise _fault(source, error) from error
+            raise source.misfit(error, "docs/scripts.md") from error
         given = dict(variables or {})
         if unknown := given.keys() - file.variables.keys():
             raise BadScript(f"{path} has no variable {min(unknown)!r}. It has: {', '.join(file.variables) or 'none'}.")
@@ -155,23 +155,6 @@ def find_script(path: Path | str) -> Path:
 def shipped_scripts() -> list[Path]:
     """Return the scripts that come with the package."""
     return sorted(EXAMPLES.glob("*.play.toml"))
-
-
-def _fault(source: Source, error: ValidationError) -> BadScript:
-    faults = error.errors()
-    # Of what may be one of several types every type has its fault; the deepest is of the type that was meant.
-    first = max((fault for fault in faults if fault["loc"][:2] == faults[0]["loc"][:2]), key=lambda f: len(f["loc"]))
-    message = first["msg"].removeprefix("Value error, ").rstrip(".")
-    if first["type"] == "extra_forbidden":
-        message = "no such field here"
-    more = f" And {len(faults) - 1} more." if len(faults) > 1 else ""
-    return source.fault(_visible(source, first["loc"]), f"{message}. See docs/scripts.md.{more}")
-
-
-def _visible(source: Source, loc: tuple[str | int, ...]) -> tuple[str | int, ...]:
-    """Return pydantic's location without its names for the one of several types that it tried."""
-    kinds = ("RowsFile", "tuple[dict", "function-", "bool", "int", "float", "str", "dict[")
-    return tuple(step for step in loc if not (isinstance(step, str) and step.startswith(kinds)))
 
 
 def _variables(source: Source, file: ScriptFile, given: Mapping[str, str]) -> dict[str, str]:

@@ -9,6 +9,7 @@ from typing import Any, TypeAlias
 
 import re2
 import yaml
+from pydantic import ValidationError
 
 from consilium.errors import BadPersona, BadScript
 from consilium.members.files import read_plain
@@ -49,6 +50,22 @@ class Source:
         """Return the error that says what is wrong at ``place``."""
         named = ".".join(str(step) for step in place)
         return BadScript(f"{self.path}, line {self.line(place)}: {named + ': ' if named else ''}{message}")
+
+    def misfit(self, error: ValidationError, page: str) -> BadScript:
+        """Return the error that says where the data does not fit its model; ``page`` says what does."""
+        faults = error.errors()
+        # Of what may be one of several types every type has its fault; the deepest is of the type that was meant.
+        first = max(
+            (fault for fault in faults if fault["loc"][:2] == faults[0]["loc"][:2]), key=lambda f: len(f["loc"])
+        )
+        message = first["msg"].removeprefix("Value error, ").rstrip(".")
+        if first["type"] == "extra_forbidden":
+            message = "no such field here"
+        more = f" And {len(faults) - 1} more." if len(faults) > 1 else ""
+        # pydantic's names for the one of several types that it tried
+        kinds = ("RowsFile", "tuple[", "function-", "bool", "int", "float", "str", "dict[")
+        place = [step for step in first["loc"] if not (isinstance(step, str) and step.startswith(kinds))]
+        return self.fault(place, f"{message}. See {page}.{more}")
 
 
 def read_source(path: Path) -> Source:
