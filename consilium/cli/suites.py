@@ -18,7 +18,6 @@ from consilium.errors import BadSuite
 if TYPE_CHECKING:
     from consilium.council.council import Council
     from consilium.evaluation.comparison import Shown
-    from consilium.members.catalogue import Catalogue
     from consilium.suites.evaluation import Evaluation
     from consilium.suites.findings import Findings
 
@@ -67,11 +66,11 @@ def eval_run(
     from consilium.suites.evaluation import Evaluation
     from consilium.suites.suite import Suite
 
-    catalogue = Catalogue.load(Settings.load(**given(personas=personas)).personas)
     if show_list:
-        return _list(catalogue)
+        return _list()
     if suite is None:
         raise BadSuite("no suite is named. Give a file, or one of: consilium eval run --list.")
+    catalogue = Catalogue.load(Settings.load(**given(personas=personas)).personas)
     loaded = Suite.load(suite, catalogue=catalogue)
     folder = output or Path("storage/evaluation") / loaded.name
     evaluation = Evaluation(
@@ -87,13 +86,13 @@ def eval_run(
     _show(evaluation, as_json)
 
 
-def _list(catalogue: "Catalogue") -> None:
-    from consilium.suites.suite import SUFFIX, Suite, shipped_suites
+def _list() -> None:
+    from consilium.suites.suite import SUFFIX, read_suite_file, shipped_suites
 
     for path in shipped_suites():
-        found = Suite.load(path, catalogue=catalogue)
-        about = f"{found.file.title}. {found.file.description or ''}"
-        out().print(f"{path.name.removesuffix(SUFFIX):<12} {len(found.cases)} rows. {about}", markup=False)
+        file, _ = read_suite_file(path)
+        about = f"{file.title}. {file.description or ''}"
+        out().print(f"{path.name.removesuffix(SUFFIX):<12} {about}", markup=False)
 
 
 async def _run(evaluation: "Evaluation", council: "Council") -> None:

@@ -57,11 +57,7 @@ class Suite:
             MissingExtra: a file or a metric needs a package that is not installed.
         """
         path = find_suite(path)
-        source = _source(path)
-        try:
-            file = SuiteFile.model_validate(source.data)
-        except ValidationError as error:
-            raise BadSuite(str(source.misfit(error, "docs/suites.md"))) from error
+        file, source = read_suite_file(path)
 
         def fault(place: Place, message: str) -> BadSuite:
             return BadSuite(str(source.fault(place, message)))
@@ -141,13 +137,22 @@ def shipped_suites() -> list[Path]:
     return sorted(EXAMPLES.glob(f"*{SUFFIX}"))
 
 
-def _source(path: Path) -> Source:
+def read_suite_file(path: Path) -> tuple[SuiteFile, Source]:
+    """Return what a suite's file holds, and where it stands; members and rows are not yet looked for.
+
+    Raises:
+        BadSuite: the file is none of a suite; the message names the line.
+    """
     if path.suffix.lower() != ".toml":
         raise BadSuite(f"{path} is no .toml file, which is how suites come. Name such a file, or a shipped suite.")
     try:
-        return read_source(path)
+        source = read_source(path)
     except BadScript as error:
         raise BadSuite(str(error)) from error
+    try:
+        return SuiteFile.model_validate(source.data), source
+    except ValidationError as error:
+        raise BadSuite(str(source.misfit(error, "docs/suites.md"))) from error
 
 
 def _named(file: SuiteFile) -> Iterator[tuple[Place, str]]:
