@@ -53,11 +53,13 @@ def write_report(findings: Findings, paid: Paid, folder: Path, *, command: str =
         drawn = _pictures(findings)
         for picture in drawn:
             picture.draw(folder / picture.name)
-        grades = (json.dumps(asdict(grade), ensure_ascii=False) for grade in findings.grades.values())
+        places = {case.id: place for place, case in enumerate(findings.cases)}
+        grades = sorted(findings.grades.values(), key=lambda grade: (places[grade.case], grade.arm))
+        lines = (json.dumps(asdict(grade), ensure_ascii=False) for grade in grades)
         figures = report_figures(findings, paid, command=command)
         write_together(
             {
-                folder / "grades.jsonl": "".join(f"{line}\n" for line in grades).encode(),
+                folder / "grades.jsonl": "".join(f"{line}\n" for line in lines).encode(),
                 folder / "report.json": (json.dumps(figures, ensure_ascii=False, indent=1) + "\n").encode(),
                 folder / "report.md": markdown_page(findings, paid, drawn, command=command).encode(),
                 folder / "report.html": html_page(findings, paid, drawn, folder, command=command).encode(),

@@ -2,14 +2,22 @@
 
 import math
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from consilium import Evaluation, Grade, ScriptedEngine, Suite
+from consilium import Catalogue, Evaluation, Grade, ScriptedEngine, Suite
 from consilium.engines.protocol import Prompt
 from consilium.errors import BadSuite, EngineError, EngineLost, JobError
+from consilium.evaluation.work import Metric
+from consilium.scripts.checking import METRICS
+from consilium.scripts.judge import Judge
+from consilium.suites.cases import Case, Part
+from consilium.suites.grade import Grader
 from consilium.suites.suite_file import ARMS
+from consilium.training.rows import Row
+from tests.support.personas import write_catalogue, write_persona
 from tests.support.suites import ROWS, graded, load_suite, many_rows, open_suite, said
 
 CREW = ("pilot", "mate", "clerk")
@@ -120,6 +128,16 @@ async def test_a_judge_that_fails_is_an_error(harbour: Path, tmp_path: Path) -> 
     assert evaluation.findings.figures("pilot").errors == 1
 
 
+async def test_a_metric_that_fails_is_an_error_and_leaves_the_others_alone(harbour: Path) -> None:
+    measures = {"wordiness": Metric(meaning="", each=lambda said, _row: 1 / len(said)), "chrf": METRICS["chrf"]}
+    part = Part(name="boats", metrics=("wordiness", "chrf"), measures=measures)
+    case = Case(id="a", part=part, row=Row(request="x", replies=("y",)))
+    grader = Grader(judge=Judge(engine=scripted(), catalogue=Catalogue.load(harbour)), judges={})
+    grade = await grader.graded(case, Grade(case="a", part="boats", arm="pilot"))
+    assert (grade.score, grade.error, grade.scores) == (None, "ZeroDivisionError", {"chrf": 0.0})
+    assert (await grader.graded(case, replace(grade, text="y", error=None))).score == 1.0
+
+
 async def test_a_lost_engine_stops_the_run_and_marks_no_row(harbour: Path, tmp_path: Path) -> None:
     suite = load_suite(harbour)
     evaluation = Evaluation(suite, tmp_path / "out")
@@ -211,8 +229,6 @@ async def test_a_council_of_other_members_is_refused(harbour: Path, tmp_path: Pa
     suite = load_suite(harbour)
     other = tmp_path / "other"
     other.mkdir()
-    from tests.support.personas import write_catalogue, write_persona
-
     write_persona(other, "clerk", "shore")
     write_catalogue(other, {"shore": ["clerk"]}, fallback="clerk")
     stranger = load_suite(other, ROWS)

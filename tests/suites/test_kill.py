@@ -50,7 +50,7 @@ def test_an_evaluation_survives_being_killed(harbour: Path, tmp_path: Path) -> N
     assert set(again.values()) <= set(range(1, kills + 2))
     # At most what was being made when the process died was asked for again: eight statements at one time.
     assert again.total() - len(again) <= 8 * kills
-    report = (tmp_path / "out" / "report.json").read_bytes()
+    written = [(tmp_path / "out" / name).read_bytes() for name in ("report.json", "grades.jsonl", "report.md")]
     assert start(tmp_path).wait(timeout=60) == 0
     assert paid(tmp_path) == again
-    assert (tmp_path / "out" / "report.json").read_bytes() == report
+    assert [(tmp_path / "out" / name).read_bytes() for name in ("report.json", "grades.jsonl", "report.md")] == written

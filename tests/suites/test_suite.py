@@ -7,10 +7,8 @@ import pytest
 
 from consilium import Catalogue, Suite
 from consilium.errors import BadSuite
-from consilium.settings import Settings
-from consilium.suites.suite import shipped_suites
 from consilium.suites.suite_file import ARMS
-from tests.support.suites import ROWS, load_suite, write_suite
+from tests.support.suites import load_suite, write_suite
 
 ROW = '[[data]]\nname = "boats"\nmetrics = ["exact_match"]\nrows = [{id = "a", request = "x", references = ["y"]}]\n'
 
@@ -117,12 +115,3 @@ def test_judges_need_no_references(harbour: Path, tmp_path: Path) -> None:
         harbour, '[[data]]\nfile = "r.jsonl"\nmetrics = ["kind"]\n[judges.kind]\nquestion = "Is the answer kind?"\n'
     )
     assert suite.cases[0].row.replies == ()
-
-
-def test_a_suite_comes_with_the_package_and_fits_the_members() -> None:
-    catalogue = Catalogue.load(Settings.load().personas)
-    assert [path.name for path in shipped_suites()] == ["desks.suite.toml"]
-    suite = Suite.load("desks", catalogue=catalogue)
-    assert len(suite.cases) == 48
-    assert suite.file.description
-    assert ROWS not in suite.path.read_text()
