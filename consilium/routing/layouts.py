@@ -65,7 +65,7 @@ def _bare(fields: Fields) -> str:
 
 
 def _bracketed(fields: Fields, chance: Random) -> str:
-    left, right = chance.choice(["[]", "()", "«»", "**", "__", "~~"])
+    left, right = chance.choice([("[", "]"), ("(", ")"), ("«", "»"), ("*", "*"), ("_", "_"), ("~", "~")])
     return _lined(f"{left}{{name}}{right} {{value}} {left}/{{name}}{right}", fields)
 
 
