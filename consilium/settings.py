@@ -7,7 +7,7 @@ import os
 import re
 from importlib import resources
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, TypeAlias
 from urllib.parse import urlsplit
 
 import platformdirs
@@ -21,6 +21,9 @@ from pydantic_settings import (
 )
 
 from consilium.errors import BadSettings
+
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
 
 Method: TypeAlias = Literal["best", "vote", "chair"]
 """How statements become a verdict."""
@@ -67,8 +70,8 @@ class Settings(BaseSettings):
     """Folder with ``catalogue.toml``."""
     cache_dir: Path = Field(default_factory=lambda: Path(platformdirs.user_cache_dir("consilium")))
     """Where the base model is kept."""
-    database: str = Field(default_factory=default_database)
-    """SQLAlchemy URL of the ledger."""
+    database: str = Field(default_factory=default_database, repr=False)
+    """SQLAlchemy URL of the ledger. It may hold a password, and is left out where settings are shown."""
     engine: Literal["embedded", "vllm"] = "embedded"
     """Who speaks: a model in this process, or vLLM servers over HTTP."""
     base_url: str = "http://127.0.0.1:8000/v1"
@@ -103,7 +106,7 @@ class Settings(BaseSettings):
     def _are_urls(cls, value: str) -> str:
         for url in value.split(","):
             parts = urlsplit(url.strip())
-            if parts.scheme not in ("http", "https") or not parts.hostname or parts.username is not None:
+            if parts.scheme not in ("http", "https") or not parts.hostname or "@" in url:
                 raise ValueError("each is http://host:port/v1 or https://host/v1, with no name or password in it")
         return value
 
@@ -133,11 +136,10 @@ class Settings(BaseSettings):
         try:
             return cls(**given)
         except ValidationError as error:
-            fault = error.errors()[0]
             raise BadSettings(
-                f"setting {'.'.join(map(str, fault['loc']))}={_without_password(fault['input'])!r}: {fault['msg']}. "
-                "Correct it in the call, in CONSILIUM_* or in consilium.toml."
-            ) from error
+                f"setting {_shown(error.errors(include_url=False)[0])}. Correct it in the call, in CONSILIUM_* or in "
+                "consilium.toml."
+            ) from None  # pydantic's own error shows the value
         except ValueError as error:  # TOML that does not parse
             raise BadSettings(f"{SETTINGS_FILE.absolute()} cannot be read: {error}. Correct the file.") from error
 
@@ -154,8 +156,23 @@ class Settings(BaseSettings):
         return init_settings, _Environment(settings_cls), TomlConfigSettingsSource(settings_cls)
 
 
-def _without_password(value: object) -> object:
-    return re.sub(r"//[^/@]*@", "//…@", value) if isinstance(value, str) else value
+def without_password(url: str) -> str:
+    """Return what is meant for a URL, whether or not it is one, without the name and password in it.
+
+    >>> without_password("postgresql://council:pa/ss@word@db/council")
+    'postgresql://…@db/council'
+    """
+    return re.sub(r"(?<=:).*@", "//…@", url, flags=re.DOTALL)
+
+
+def _shown(fault: "ErrorDetails") -> str:
+    """Return what is wrong with which setting, and its value where that cannot be a secret."""
+    name, value = ".".join(map(str, fault["loc"])), fault["input"]
+    if fault["type"] == "extra_forbidden":  # a misspelt name may be that of a secret
+        return f"{name}: there is no such setting"
+    if fault["loc"][0] == "api_key":
+        return f"{name}: {fault['msg']}"
+    return f"{name}={(without_password(value) if isinstance(value, str) else value)!r}: {fault['msg']}"
 
 
 class _Environment(EnvSettingsSource):

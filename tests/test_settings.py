@@ -52,7 +52,6 @@ def test_paths_are_read_as_paths(monkeypatch: pytest.MonkeyPatch) -> None:
         ("exploration", 0.7),
         ("deadline_s", 0),
         ("engine", "steam"),
-        ("berths", 1),
         ("base_url", "localhost:8000/v1"),
         ("base_url", "http://a/v1,ftp://b/v1"),
     ],
@@ -63,7 +62,7 @@ def test_a_bad_keyword_argument_is_named(name: str, value: object) -> None:
     assert f"{name}={value!r}" in str(caught.value)
 
 
-@pytest.mark.parametrize(("name", "value"), [("seats", "99"), ("deliberation", "dice"), ("seets", "3")])
+@pytest.mark.parametrize(("name", "value"), [("seats", "99"), ("deliberation", "dice")])
 def test_a_bad_environment_variable_is_named(name: str, value: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(f"CONSILIUM_{name.upper()}", value)
     with pytest.raises(BadSettings) as caught:
@@ -71,7 +70,17 @@ def test_a_bad_environment_variable_is_named(name: str, value: str, monkeypatch:
     assert f"{name}={value!r}" in str(caught.value)
 
 
-@pytest.mark.parametrize(("text", "named"), [("seats = -1", "seats=-1"), ("chairs = 2", "chairs=2")])
+def test_a_name_that_no_setting_has_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(BadSettings, match="setting berths: there is no such setting"):
+        Settings.load(berths=1)
+    monkeypatch.setenv("CONSILIUM_SEETS", "3")
+    with pytest.raises(BadSettings, match="setting seets: there is no such setting"):
+        Settings.load()
+
+
+@pytest.mark.parametrize(
+    ("text", "named"), [("seats = -1", "seats=-1"), ("chairs = 2", "chairs: there is no such setting")]
+)
 def test_a_bad_line_of_the_file_is_named(text: str, named: str, clean: Path) -> None:
     (clean / SETTINGS_FILE).write_text(text)
     with pytest.raises(BadSettings) as caught:

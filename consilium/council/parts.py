@@ -180,21 +180,17 @@ def _standing_beside(
 
 def _kept(database: str) -> bool:
     """Say whether others can open the same ledger: it lies in a file or on a server."""
-    from sqlalchemy.engine import make_url
+    from consilium.ledger.connection import parsed
 
-    url = make_url(database)
+    url = parsed(database)
     return url.get_backend_name() != "sqlite" or bool(url.database and url.database != ":memory:")
 
 
 def checkpoints_of(database: str) -> Path | str | None:
     """Return where a ledger's checkpoints lie: in a file beside it, on the same server, or in memory as it does."""
-    from sqlalchemy.engine import make_url
-    from sqlalchemy.exc import ArgumentError
+    from consilium.ledger.connection import parsed
 
-    try:
-        url = make_url(database)
-    except ArgumentError as error:
-        raise BadSettings(f"database={database!r} is no SQLAlchemy URL. Write e.g. 'sqlite:///council.db'.") from error
+    url = parsed(database)
     if url.get_backend_name() == "postgresql":
         return url.set(drivername="postgresql").render_as_string(hide_password=False)
     if not url.database or url.database == ":memory:":

@@ -1,6 +1,5 @@
 """Opening a database the way the ledger needs it, and its errors in plain words."""
 
-import re
 import sqlite3
 import time
 from collections.abc import Iterator
@@ -8,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, create_engine, event, make_url
+from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError, DataError, DBAPIError, IntegrityError, NoSuchModuleError, StatementError
 
 from consilium.errors import (
@@ -23,6 +22,7 @@ from consilium.errors import (
     MissingExtra,
     UnknownTurn,
 )
+from consilium.settings import without_password
 
 # SQLite's result codes and PostgreSQL's SQLSTATEs
 _UNKNOWN: set[object] = {sqlite3.SQLITE_CONSTRAINT_FOREIGNKEY, "23503"}
@@ -32,24 +32,39 @@ _DAMAGED: set[object] = {sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT, "XX001",
 _FULL: set[object] = {sqlite3.SQLITE_FULL, "53100"}
 
 
+def parsed(url: str) -> URL:
+    """Return a database's URL in its parts.
+
+    Raises:
+        BadSettings: it is none.
+    """
+    try:
+        return make_url(url)
+    except (ArgumentError, ValueError) as error:  # ValueError: a port that is no number
+        shown = without_password(url)
+        raise BadSettings(f"database={shown!r} is no SQLAlchemy URL. Write e.g. 'sqlite:///council.db'.") from error
+
+
 def connect(url: str, *, busy_timeout_s: float) -> Engine:
     """Return an engine for ``url``; nothing is opened yet.
 
-    Connections that are to write carry the execution option ``writes``.
+    Connections that are to write carry the execution option ``writes``. Neither SQLAlchemy's log nor its errors show
+    the values of a statement: they are what people said.
 
     Raises:
         BadSettings: the URL is none, or names another database or driver than the ledger can use.
         MissingExtra: PostgreSQL's driver is not installed.
     """
-    shown = re.sub(r":[^/]*@", ":***@", url)  # it may not parse, and still hold a password
+    address, engine = parsed(url), None
     try:
-        parsed = make_url(url)
-        engine = create_engine(parsed) if parsed.get_backend_name() in ("sqlite", "postgresql") else None
-    except (ArgumentError, NoSuchModuleError, ValueError) as error:  # ValueError: a port that is no number
-        raise BadSettings(f"database={shown!r} is no SQLAlchemy URL. Write e.g. 'sqlite:///council.db'.") from error
+        if address.get_backend_name() in ("sqlite", "postgresql"):
+            engine = create_engine(address, hide_parameters=True)
+    except NoSuchModuleError:
+        pass  # said below
     except ModuleNotFoundError as error:
         raise MissingExtra("a PostgreSQL ledger needs psycopg: pip install 'consilium[postgres]'") from error
     if engine is None or engine.dialect.is_async:
+        shown = without_password(url)
         raise BadSettings(f"database={shown!r} cannot be used. Write 'sqlite:///…' or 'postgresql+psycopg://…'.")
     prepare = _prepare_sqlite if engine.dialect.name == "sqlite" else _prepare_postgresql
     prepare(engine, busy_timeout_s)
@@ -121,7 +136,7 @@ def _codes(cause: object) -> set[object]:
 
 
 def _typed(error: StatementError, url: str) -> ConsiliumError:
-    cause, codes = error.orig, _codes(error.orig)
+    cause, codes = " ".join(str(error.orig).split()), _codes(error.orig)  # PostgreSQL's fill several lines
     if codes & _UNKNOWN:
         return UnknownTurn(
             f"an entry names a turn, seat or member that the ledger does not hold ({cause}); nothing was written."

@@ -15,7 +15,7 @@ from consilium.engines.protocol import Message
 from consilium.engines.tokens import Tokens
 from consilium.members.base import Base
 
-Fault = Literal["reset", "500", "429", "drip", "cut", "json", "model", "flood", "redirect", "hang"]
+Fault = Literal["reset", "500", "429", "401", "drip", "cut", "json", "model", "flood", "redirect", "hang"]
 SERVED = "the-base"
 WORDS = [f"w{number}" for number in range(20, 200)]
 
@@ -119,6 +119,9 @@ class FakeVllm:
         }
 
     async def _speak(self, body: dict[str, Any], writer: asyncio.StreamWriter, fault: Fault | None) -> None:
+        if fault == "401":  # as OpenAI's own API, it repeats what it was given
+            _json(writer, {"error": {"message": f"Incorrect API key provided: {self.keys[-1]}"}}, 401)
+            return
         if fault in ("500", "429", "redirect"):
             extra = {"429": "retry-after: 0\r\n", "redirect": "location: http://127.0.0.1:9/v1\r\n"}.get(fault, "")
             status = 302 if fault == "redirect" else int(fault)

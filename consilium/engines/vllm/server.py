@@ -4,7 +4,7 @@ Nothing is tried twice here. What may be tried again is raised as `Again`, whose
 """
 
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
-from contextlib import aclosing, asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -80,6 +80,7 @@ class Server:
 
     def __init__(self, url: str, key: str | None = None) -> None:
         self.url = url.rstrip("/")
+        self._key = key
         self._http = _capped_client()
         self._client = openai.AsyncOpenAI(
             base_url=self.url, api_key=key or "none", max_retries=0, timeout=None, http_client=self._http
@@ -95,7 +96,7 @@ class Server:
         Raises:
             Again: it does not answer, or not like a vLLM server.
         """
-        async with _translated(self.url):
+        async with self._translated():
             page = await self._client.models.list()
             cards = [card.model_dump() for card in page.data]
             own = [card for card in cards if not card.get("parent")]
@@ -109,7 +110,7 @@ class Server:
 
     async def look(self, path: str) -> Seen:
         """Return what the server answers to a GET without a key, at a path from its root. Raises as `served`."""
-        async with _translated(self.url):
+        async with self._translated():
             answer = await self._http.get(self.url.removesuffix("/v1") + path, timeout=CONNECT_S)
             return Seen(status=answer.status_code, text=answer.text, date=answer.headers.get("date", ""))
 
@@ -120,7 +121,7 @@ class Server:
             AdapterMissing: there is no such folder.
             Again: it does not answer.
         """
-        async with _translated(self.url, name):
+        async with self._translated(name):
             try:
                 await self._post("load_lora_adapter", {"lora_name": name, "lora_path": path})
             except openai.BadRequestError as error:
@@ -134,7 +135,7 @@ class Server:
 
     async def unload(self, name: str) -> None:
         """Have the server forget an adapter; one that it does not know is forgotten already. Raises as `load`."""
-        async with _translated(self.url, name):
+        async with self._translated(name):
             with suppress(openai.NotFoundError):
                 await self._post("unload_lora_adapter", {"lora_name": name})
 
@@ -151,7 +152,7 @@ class Server:
         """
         sampling = prompt.sampling
         turns: list[Any] = [{"role": message.role, "content": message.content} for message in prompt.messages]
-        async with _translated(self.url, model):
+        async with self._translated(model):
             stream = await self._client.chat.completions.create(
                 model=model,
                 messages=turns,
@@ -177,7 +178,7 @@ class Server:
 
         Raises as `speaking`.
         """
-        async with _translated(self.url, model):
+        async with self._translated(model):
             done = await self._client.completions.create(
                 model=model,
                 prompt=list(ids),
@@ -192,7 +193,7 @@ class Server:
         self, stream: openai.AsyncStream[ChatCompletionChunk], model: str, max_tokens: int
     ) -> AsyncGenerator[str | Ending, None]:
         characters, finish, usage = 0, None, None
-        async with _translated(self.url, model):
+        async with self._translated(model):
             async for chunk in stream:
                 if chunk.model != model:
                     raise EngineLost(f"{self.url} answered as {chunk.model!r:.80}, not as {model!r}.")
@@ -209,33 +210,38 @@ class Server:
                 raise Again(EngineLost(f"{self.url} broke off in the middle of a statement."))
             yield Ending(finish=finish, prompt_tokens=usage.prompt_tokens, completion_tokens=usage.completion_tokens)
 
+    def _translated(self, model: str = "") -> AbstractAsyncContextManager[None]:
+        return _translated(self.url, model, self._key)
+
     async def _post(self, path: str, body: dict[str, str]) -> None:
         await self._client.post(f"/{path}", body=body, cast_to=str)  # answers with a sentence, which is no JSON
 
 
 @asynccontextmanager
-async def _translated(url: str, model: str = "") -> AsyncIterator[None]:
+async def _translated(url: str, model: str, key: str | None) -> AsyncIterator[None]:
     """Turn what the client raises into errors of ours."""
     try:
         yield
     except openai.NotFoundError as error:
         raise AdapterMissing(
-            f"{url} does not serve {model!r}: {_said(error)}. Start it with the catalogue (consilium engine up), or "
-            "let it take adapters at run time (VLLM_ALLOW_RUNTIME_LORA_UPDATING=1)."
+            f"{url} does not serve {model!r}: {_said(error, key)}. Start it with the catalogue (consilium engine up), "
+            "or let it take adapters at run time (VLLM_ALLOW_RUNTIME_LORA_UPDATING=1)."
         ) from error
     except openai.RateLimitError as error:
-        raise Again(EngineBusy(f"{url} is busy: {_said(error)}."), _retry_after(error)) from error
+        raise Again(EngineBusy(f"{url} is busy: {_said(error, key)}."), _retry_after(error)) from error
     except (openai.AuthenticationError, openai.PermissionDeniedError) as error:
-        raise EngineLost(f"{url} refuses the key: {_said(error)}. Set CONSILIUM_API_KEY to the server's.") from error
+        raise EngineLost(
+            f"{url} refuses the key: {_said(error, key)}. Set CONSILIUM_API_KEY to the server's."
+        ) from error
     except openai.BadRequestError as error:
         if "context length" in str(error) or "maximum model length" in str(error):
-            raise BadMessage(f"{url}: {_said(error)}. Shorten the message.") from error
-        raise EngineLost(f"{url} refuses what was asked: {_said(error)}.") from error
+            raise BadMessage(f"{url}: {_said(error, key)}. Shorten the message.") from error
+        raise EngineLost(f"{url} refuses what was asked: {_said(error, key)}.") from error
     except openai.APIStatusError as error:
-        again = Again(EngineLost(f"{url} answered {error.status_code}: {_said(error)}."), _retry_after(error))
+        again = Again(EngineLost(f"{url} answered {error.status_code}: {_said(error, key)}."), _retry_after(error))
         raise (again if error.status_code >= 500 else again.error) from error
     except (openai.APIError, httpx2.HTTPError, httpx2.StreamError, *_STRANGE) as error:
-        raise Again(EngineLost(f"{url} does not answer as a vLLM server does: {_said(error)}.")) from error
+        raise Again(EngineLost(f"{url} does not answer as a vLLM server does: {_said(error, key)}.")) from error
 
 
 async def _run_out(stream: openai.AsyncStream[ChatCompletionChunk]) -> None:
@@ -252,8 +258,10 @@ def _following(schema: Mapping[str, Any]) -> ResponseFormatJSONSchema:
     return {"type": "json_schema", "json_schema": {"name": "statement", "schema": dict(schema), "strict": True}}
 
 
-def _said(error: Exception) -> str:
-    return f"{type(error).__name__}: {str(error) or repr(error.__cause__)}"[:200]
+def _said(error: Exception, key: str | None) -> str:
+    """Return what went wrong in short; a server that repeats the key it was given does not get it into the ledger."""
+    said = f"{type(error).__name__}: {str(error) or repr(error.__cause__)}"
+    return (said.replace(key, "…") if key else said)[:200]
 
 
 def _retry_after(error: openai.APIStatusError) -> float:
