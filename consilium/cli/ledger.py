@@ -168,13 +168,16 @@ def moment_before(span: str) -> datetime:
     """Return the moment that lies ``span`` back.
 
     Raises:
-        BadInput: it is no number followed by d, h or m.
+        BadInput: it is no number followed by d, h or m, or longer than there is time.
     """
     found = re.fullmatch(r"(\d{1,6})([dhm])", span)
     if found is None:
         raise BadInput(f"--older-than {span!r} is no span. Write days, hours or minutes: 90d, 12h, 30m.")
     unit = {"d": "days", "h": "hours", "m": "minutes"}[found[2]]
-    return datetime.now(UTC) - timedelta(**{unit: int(found[1])})
+    try:
+        return datetime.now(UTC) - timedelta(**{unit: int(found[1])})
+    except OverflowError as error:
+        raise BadInput(f"--older-than {span!r} is longer than there is time. Write less.") from error
 
 
 async def _purge(database: str | None, session: str | None, before: datetime | None) -> list[str]:

@@ -12,7 +12,7 @@ from typing import Any, TypeAlias, TypeVar
 
 from sqlalchemy import Connection, Engine
 
-from consilium.errors import BadInput, ConsiliumError, LedgerError
+from consilium.errors import BadInput, ConsiliumError, LedgerError, TurnBusy
 from consilium.ledger.connection import connect, translated
 
 Result = TypeVar("Result")
@@ -96,7 +96,7 @@ class Database:
             try:
                 with translated(self.url), self._writer.begin() as connection:
                     return [work(connection) for work in works]
-            except BadInput:
+            except (BadInput, TurnBusy):
                 pass
         return [self._alone(work) for work in works]
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import TypeAdapter
 
-from consilium.errors import BadInput, MissingExtra
+from consilium.errors import BadInput, ConsiliumError, MissingExtra
 from consilium.ledger.entries import TurnLog
 from consilium.ledger.protocol import Ledger
 from consilium.ledger.reading import pages
@@ -30,7 +30,7 @@ async def export(ledger: Ledger, file: Path, *, session_id: str | None = None) -
         session_id: only that session.
 
     Raises:
-        BadInput: the file's name ends otherwise.
+        BadInput: the file's name ends otherwise, or it cannot be written.
         MissingExtra: pyarrow is not installed.
     """
     if file.suffix not in FORMATS:
@@ -49,6 +49,10 @@ def _whole(file: Path) -> Iterator[Path]:
     try:
         yield part
         os.replace(part, file)
+    except OSError as error:
+        if isinstance(error, ConsiliumError):  # the ledger's own
+            raise
+        raise BadInput(f"file={str(file)!r} cannot be written: {error.strerror}. Name another.") from error
     finally:
         part.unlink(missing_ok=True)
 

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from consilium.errors import BadInput, BadSettings, LedgerError, LedgerLocked, LedgerReadOnly, LedgerVersion
+from consilium.errors import BadInput, BadSettings, LedgerError, LedgerLocked, LedgerReadOnly, LedgerVersion, TurnBusy
+from consilium.ledger.entries import ClosingEntry, TurnLog
 from consilium.ledger.sql import SqlLedger
 from consilium.testing.ledger import LedgerConformance, admit, decision, verdict, whole_turn
 
@@ -281,3 +282,13 @@ async def test_a_call_that_is_given_up_harms_no_other(file: Path) -> None:
         await kept
         await admit(ledger, "later")
         assert [log.turn.id for log in await ledger.turns(limit=2)] == ["kept", "later"]
+
+
+async def test_a_turn_that_is_played_elsewhere_is_refused_alone(database: str) -> None:
+    async with SqlLedger(database) as here, SqlLedger(database) as there:
+        await admit(there, "theirs", "s1")
+        await admit(there, "ours", "s2")
+        await there.record(ClosingEntry(turn_id="ours", status="interrupted"))
+        found = await asyncio.gather(here.claim("ours"), here.claim("theirs"), return_exceptions=True)
+    assert isinstance(found[0], TurnLog)
+    assert isinstance(found[1], TurnBusy)
