@@ -25,7 +25,8 @@ def transact(url: str, work: Callable[[Connection], Result], *, writes: bool = F
     try:
         with translated(engine.url.render_as_string(hide_password=True)):
             bring_up_to_date(engine)
-            with engine.execution_options(writes=writes).begin() as connection:
+            # Whether an insert met its key already is told by its row count, which is kept only where asked.
+            with engine.execution_options(writes=writes, preserve_rowcount=True).begin() as connection:
                 return work(connection)
     finally:
         engine.dispose()

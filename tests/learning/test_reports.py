@@ -24,6 +24,7 @@ from consilium.routing.protocol import Decision, Request
 from consilium.routing.router_file import RouterCard, write_router
 from consilium.routing.selection import Selection
 from tests.support.personas import write_harbour
+from tests.support.postgres import new_database
 
 TURNS = 240
 
@@ -63,9 +64,12 @@ async def fill(catalogue: Catalogue, url: str) -> None:
             await asked.outcome(turn, score=float(turn.seats[0].member == "mate"), source="script")
 
 
-@pytest.fixture(scope="module")
-def url(catalogue: Catalogue, tmp_path_factory: pytest.TempPathFactory) -> str:
-    found = f"sqlite:///{tmp_path_factory.mktemp('ledger') / 'ledger.db'}"
+@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+def url(request: pytest.FixtureRequest, catalogue: Catalogue, tmp_path_factory: pytest.TempPathFactory) -> str:
+    if request.param == "sqlite":
+        found = f"sqlite:///{tmp_path_factory.mktemp('ledger') / 'ledger.db'}"
+    else:
+        found = new_database(request.getfixturevalue("postgres"))
     asyncio.run(fill(catalogue, found))
     return found
 
@@ -96,8 +100,8 @@ async def test_reports_can_be_drawn(url: str, tmp_path: Path, name: str) -> None
 
 
 @pytest.mark.parametrize("name", REPORTS)
-def test_an_empty_ledger_has_reports(tmp_path: Path, name: str) -> None:
-    report = transact(f"sqlite:///{tmp_path / 'new.db'}", REPORTS[name])
+def test_an_empty_ledger_has_reports(database: str, name: str) -> None:
+    report = transact(database, REPORTS[name])
     assert all(rows == [] for rows in report.tables.values())
 
 
@@ -137,8 +141,8 @@ async def test_examples_are_drawn_by_credit_and_inverse_propensity(url: str, cat
     assert Counter(example.member for example in drawn) == {"mate": TURNS}
 
 
-async def test_a_ledger_without_outcomes_teaches_nothing(tmp_path: Path, catalogue: Catalogue) -> None:
-    async with SqlLedger(f"sqlite:///{tmp_path / 'new.db'}") as ledger:
+async def test_a_ledger_without_outcomes_teaches_nothing(database: str, catalogue: Catalogue) -> None:
+    async with SqlLedger(database) as ledger:
         with pytest.raises(BadRows, match="0 scored turns credit no member"):
             await logged_examples(ledger, catalogue)
 
@@ -159,39 +163,38 @@ def write(path: Path, certain: float) -> str:
     return write_router(path, card, {"a": torch.zeros(2)})
 
 
-def test_routers_are_promoted_and_rolled_back(tmp_path: Path) -> None:
-    url = f"sqlite:///{tmp_path / 'ledger.db'}"
+def test_routers_are_promoted_and_rolled_back(database: str, tmp_path: Path) -> None:
     first, second = write(tmp_path / "1.safetensors", 0.1), write(tmp_path / "2.safetensors", 0.2)
     with pytest.raises(BadSettings, match="no promotion to roll back"):
-        rollback(url)
-    assert promote(url, tmp_path / "1.safetensors").digest == first
-    assert promote(url, tmp_path / "2.safetensors").digest == second
-    assert promote(url, first[:10]).digest == first
-    assert [version.digest for version in history(url)[0] if version.live] == [first]
-    assert [rollback(url).digest for _ in range(3)] == [second, first, None]
+        rollback(database)
+    assert promote(database, tmp_path / "1.safetensors").digest == first
+    assert promote(database, tmp_path / "2.safetensors").digest == second
+    assert promote(database, first[:10]).digest == first
+    assert [version.digest for version in history(database)[0] if version.live] == [first]
+    assert [rollback(database).digest for _ in range(3)] == [second, first, None]
     with pytest.raises(BadSettings, match="no promotion to roll back"):
-        rollback(url)
-    versions, promotions = history(url)
+        rollback(database)
+    versions, promotions = history(database)
     assert [version.digest for version in versions] == [first, second]
     assert not any(version.live for version in versions)
     assert [each.action for each in promotions] == ["promote"] * 3 + ["rollback"] * 3
 
 
-def test_a_kept_router_comes_back_byte_for_byte_even_from_a_spoilt_cache(tmp_path: Path) -> None:
-    url, file = f"sqlite:///{tmp_path / 'ledger.db'}", tmp_path / "1.safetensors"
+def test_a_kept_router_comes_back_byte_for_byte_even_from_a_spoilt_cache(database: str, tmp_path: Path) -> None:
+    file = tmp_path / "1.safetensors"
     digest = write(file, 0.1)
-    promote(url, file)
+    promote(database, file)
     for _ in range(2):
-        kept = kept_file(url, digest[:8], tmp_path / "cache")
+        kept = kept_file(database, digest[:8], tmp_path / "cache")
         assert kept.read_bytes() == file.read_bytes()
         kept.write_bytes(b"spoilt")
 
 
-def test_what_is_no_router_is_not_promoted(tmp_path: Path) -> None:
-    url, file = f"sqlite:///{tmp_path / 'ledger.db'}", tmp_path / "1.safetensors"
+def test_what_is_no_router_is_not_promoted(database: str, tmp_path: Path) -> None:
+    file = tmp_path / "1.safetensors"
     file.write_bytes(b"no router")
     with pytest.raises(BadSettings, match="is no router of this version"):
-        promote(url, file)
+        promote(database, file)
     with pytest.raises(BadSettings, match="begins the digests of 0 kept routers"):
-        promote(url, "abc")
-    assert history(url) == ([], [])
+        promote(database, "abc")
+    assert history(database) == ([], [])
