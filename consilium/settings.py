@@ -100,6 +100,11 @@ class Settings(BaseSettings):
     seed: int = 0
     recover: bool = True
     """Whether a council, when it starts, takes up the turns that were cut off."""
+    retain_days: Annotated[int, Field(ge=1, le=36_500)] | None = None
+    """Days that a session is kept after its newest turn; a council that starts purges what is older. None keeps all."""
+    credit: Literal["ballots", "likelihood"] = "ballots"
+    """How learning shares an outcome among the seats: by who stands behind the verdict, or, where a chair composed it,
+    by how much less likely it is without each statement, which costs a likelihood a seat and one more."""
 
     @field_validator("base_url")
     @classmethod

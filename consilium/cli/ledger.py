@@ -66,12 +66,17 @@ def recover(database: Database = None, personas: Personas = None, as_json: AsJso
 
 @ledger_app.command(
     "purge",
-    epilog=examples("ledger purge --session 3f2a…", "ledger purge --older-than 90d", "ledger purge --older-than 12h"),
+    epilog=examples(
+        "ledger purge --session 3f2a…", "ledger purge --older-than 90d", "CONSILIUM_RETAIN_DAYS=90 ledger purge"
+    ),
 )
 def purge(
     session: Annotated[str | None, typer.Option(help="Remove this session.", show_default=False)] = None,
     older_than: Annotated[
-        str | None, typer.Option(help="Remove sessions without a turn since: 90d, 12h, 30m.", show_default=False)
+        str | None,
+        typer.Option(
+            help="Remove sessions without a turn since: 90d, 12h, 30m.", show_default="the retain_days setting"
+        ),
     ] = None,
     database: Database = None,
     as_json: AsJson = False,
@@ -80,10 +85,9 @@ def purge(
 
     Members stay, since other sessions name them.
     """
-    if (session is None) == (older_than is None):
+    if session is not None and older_than is not None:
         raise BadInput("purge takes either --session or --older-than. Give one of them.")
-    before = None if older_than is None else moment_before(older_than)
-    gone = asyncio.run(_purge(database, session, before))
+    gone = asyncio.run(_purge(database, session, older_than))
     typer.echo(json.dumps({"purged": gone})) if as_json else out().print(f"{len(gone)} sessions are gone.")
 
 
@@ -164,12 +168,14 @@ async def _recover(settings: dict[str, Any], as_json: bool) -> int:
     return found
 
 
-def moment_before(span: str) -> datetime:
+def moment_before(span: str | None) -> datetime:
     """Return the moment that lies ``span`` back.
 
     Raises:
-        BadInput: it is no number followed by d, h or m, or longer than there is time.
+        BadInput: there is none, or it is no number followed by d, h or m, or longer than there is time.
     """
+    if span is None:
+        raise BadInput("purge was given neither --session nor --older-than, and retain_days is not set. Give one.")
     found = re.fullmatch(r"(\d{1,6})([dhm])", span)
     if found is None:
         raise BadInput(f"--older-than {span!r} is no span. Write days, hours or minutes: 90d, 12h, 30m.")
@@ -180,13 +186,18 @@ def moment_before(span: str) -> datetime:
         raise BadInput(f"--older-than {span!r} is longer than there is time. Write less.") from error
 
 
-async def _purge(database: str | None, session: str | None, before: datetime | None) -> list[str]:
+async def _purge(database: str | None, session: str | None, older_than: str | None) -> list[str]:
+    from consilium.council.checkpoints import open_saver
+    from consilium.council.parts import checkpoints_of
     from consilium.council.retention import purge, purge_before
     from consilium.settings import Settings
 
-    url = Settings.load(**given(database=database)).database
-    async with _ledger(url) as ledger:
-        going = purge(ledger, url, session) if session else purge_before(ledger, url, before or datetime.now(UTC))
+    settings = Settings.load(**given(database=database))
+    if older_than is None and settings.retain_days is not None:
+        older_than = f"{settings.retain_days}d"
+    before = None if session else moment_before(older_than)
+    async with _ledger(database) as ledger, open_saver(checkpoints_of(settings.database)) as saver:
+        going = purge_before(ledger, saver, before) if before else purge(ledger, saver, session or "")
         return [gone async for gone in going]
 
 

@@ -21,6 +21,7 @@ from consilium.council.playing import Graph, play
 from consilium.council.portal import Portal
 from consilium.council.prefetch import RECENT, Prefetch
 from consilium.council.recovery import Recovered, recover, recover_quietly
+from consilium.council.retention import retain_quietly
 from consilium.council.session import Session
 from consilium.council.tally_book import TallyBook
 from consilium.council.turn import Turn
@@ -248,11 +249,18 @@ class Council:
                     graph = await self._enter(stack)
                     self._stack = stack.pop_all()
                 self._graph = graph
-                if self._parts.settings.recover:
-                    self._recovering = asyncio.create_task(recover_quietly(self._parts.ledger, self._resume))
+                self._recovering = asyncio.create_task(self._look_back(graph))
             if self._loop is not asyncio.get_running_loop():
                 raise BadInput("this council runs on another event loop. Use it there, or open another one.")
             return self._graph
+
+    async def _look_back(self, graph: Graph) -> None:
+        """Purge what need not be kept any longer, and take up what was cut off."""
+        parts = self._parts
+        if parts.settings.retain_days is not None:
+            await retain_quietly(parts.ledger, graph.checkpointer, parts.settings.retain_days)  # type: ignore[arg-type]  # `assemble` sees to it
+        if parts.settings.recover:
+            await recover_quietly(parts.ledger, self._resume)
 
     async def _enter(self, stack: AsyncExitStack) -> Graph:
         parts = self._parts

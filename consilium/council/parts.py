@@ -65,8 +65,13 @@ def assemble(
 
         ledger, database = SqlLedger(chosen.database), chosen.database
         checkpoints = checkpoints_of(chosen.database)
+    if chosen.retain_days is not None:
+        from consilium.ledger.sql import SqlLedger
+
+        if not isinstance(ledger, SqlLedger):
+            raise BadSettings("retain_days needs a ledger in a database. Name one: database='sqlite:///…'.")
     router = router or _router(chosen, catalogue, progress, database)
-    router = _standing_beside(router, chosen, catalogue, ledger, database, progress)
+    router = _standing_beside(router, chosen, catalogue, ledger, engine, database, progress)
     return Parts(
         settings=chosen,
         catalogue=catalogue,
@@ -156,6 +161,7 @@ def _standing_beside(
     settings: Settings,
     catalogue: Catalogue,
     ledger: Ledger,
+    engine: Engine,
     database: str | None,
     progress: Progress | None,
 ) -> Router:
@@ -169,8 +175,8 @@ def _standing_beside(
             raise BadSettings(
                 "learning=True needs a ledger in a file or on a server. Name one: database='sqlite:///…'."
             )
-        learner = Learner(catalogue=catalogue, selection=selection_of(settings))
-        router = AdaptiveRouter(router, Memory(url=database, ledger=ledger, learner=learner))
+        learner = Learner(catalogue=catalogue, selection=selection_of(settings), credit=settings.credit)
+        router = AdaptiveRouter(router, Memory(url=database, ledger=ledger, learner=learner, engine=engine))
     if settings.shadow:
         from consilium.learning.adaptive import ShadowRouter
 

@@ -16,6 +16,7 @@ judged.
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Literal
 
 import numpy as np
 
@@ -56,12 +57,23 @@ class Learner:
     selection: Selection = field(default_factory=Selection)
     """How scores become seats; its exploration is spread over all who could sit."""
 
+    credit: Literal["ballots", "likelihood"] = "ballots"
+    """How outcomes are shared among seats; beliefs that came of the one are not mixed with those of the other."""
+
     def name(self, static_digest: str) -> str:
         """Return what its beliefs are kept under: they are of one static router's scores."""
-        return hashlib.sha256(f"{static_digest}\0{self.prior}".encode()).hexdigest()
+        return hashlib.sha256(f"{static_digest}\0{self.prior}\0{self.credit}".encode()).hexdigest()
 
-    def observations(self, log: TurnLog, static_digest: str) -> list[Observation]:
-        """Return what the turn's outcomes say; nothing where the static router's scores are not on record."""
+    def observations(
+        self, log: TurnLog, static_digest: str, carried: Mapping[int, float] | None = None
+    ) -> list[Observation]:
+        """Return what the turn's outcomes say; nothing where the static router's scores are not on record.
+
+        Args:
+            log: the turn.
+            static_digest: of the static router.
+            carried: as `credits` takes it.
+        """
         scores = _scores_of(log.decision, static_digest)
         if scores is None:
             return []
@@ -74,7 +86,7 @@ class Learner:
                 surprise=credit.score - scores.get(credit.member, 0.0),
                 weight=credit.weight,
             )
-            for credit in credits(log)
+            for credit in credits(log, carried)
             if credit.member in self.catalogue.members
         ]
 

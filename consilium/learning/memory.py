@@ -1,5 +1,6 @@
 """Where a learner's beliefs are kept: in the ledger's database. Each outcome is taken into account once."""
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -10,11 +11,17 @@ from sqlalchemy import Connection, exists, func, select, update
 from sqlalchemy import Table as SqlTable
 from sqlalchemy.dialects import postgresql, sqlite
 
+from consilium.engines.protocol import Engine
+from consilium.errors import BadInput, EngineError
 from consilium.learning.beliefs import Belief, Prior
+from consilium.learning.credit import leave_one_out
 from consilium.learning.learner import Learner, Observation, after
 from consilium.learning.transactions import transact_aside
+from consilium.ledger.entries import TurnLog
 from consilium.ledger.orm import BeliefRow, LessonRow, OutcomeRow
 from consilium.ledger.protocol import Ledger
+
+_logger = logging.getLogger(__name__)
 
 AT_ONCE = 500
 """Outcomes that are learned in one transaction."""
@@ -28,11 +35,13 @@ class Memory:
         url: of the ledger's database.
         ledger: the same ledger, open.
         learner: whose beliefs are kept.
+        engine: finds out how far each seat carried a chair's verdict, where the learner's credit is by likelihood.
     """
 
     url: str
     ledger: Ledger
     learner: Learner
+    engine: Engine | None = None
 
     async def learn(self, static_digest: str, *, since: datetime | None = None) -> int:
         """Take all outcomes into account that were not yet; return how many there have been.
@@ -45,7 +54,8 @@ class Memory:
         while pending := await transact_aside(self.url, partial(_pending, learner=name, since=since)):
             seen: dict[str, list[Observation]] = {key: [] for key, _ in pending}
             for turn_id in {turn_id for _, turn_id in pending}:
-                for each in learner.observations(await self.ledger.load(turn_id), static_digest):
+                log = await self.ledger.load(turn_id)
+                for each in learner.observations(log, static_digest, await self._carried(log)):
                     if each.outcome in seen:
                         seen[each.outcome].append(each)
             enter = partial(
@@ -53,6 +63,16 @@ class Memory:
             )
             await transact_aside(self.url, enter, writes=True)
         return await transact_aside(self.url, partial(_count, learner=name))
+
+    async def _carried(self, log: TurnLog) -> Mapping[int, float] | None:
+        """Return how far each seat carried the verdict; None where ballots are to be counted, or all that there is."""
+        if self.engine is None or self.learner.credit != "likelihood":
+            return None
+        try:
+            return await leave_one_out(log, self.engine, self.learner.catalogue)
+        except (EngineError, BadInput) as error:  # no reason not to learn, nor for the turn to fail that waits for it
+            _logger.warning("the outcome of turn %s is shared by ballots: %s", log.turn.id, error)
+            return None
 
     async def recall(self, static_digest: str) -> Mapping[str, Belief]:
         """Return beliefs by content name; those about another set of members are of no use and left out."""

@@ -107,6 +107,7 @@ async def test_purge_removes_one_session_or_what_is_older(run: Run, ledger: SqlL
     assert json.loads(run("ledger", "purge", "--session", "s1", "--json").stdout) == {"purged": ["s1"]}
     assert [log.turn.id for log in await ledger.turns()] == ["t2"]
     assert run("ledger", "purge", "--older-than", "90d").stdout == "0 sessions are gone.\n"
+    assert run("ledger", "purge", CONSILIUM_RETAIN_DAYS="1").stdout == "0 sessions are gone.\n"
     assert run("ledger", "purge", "--older-than", "0m").stdout == "1 sessions are gone.\n"
     assert not any("t1" in line or "t2" in line for line in content(tmp_path))
 
@@ -135,7 +136,7 @@ async def test_export_writes_turns_or_seats(run: Run, ledger: SqlLedger, tmp_pat
     [
         (("recover", "--personas", "nowhere"), "nowhere/catalogue.toml does not exist"),
         (("recover", "--database", "sqlite:////dev/null/ledger.db"), "cannot be opened"),
-        (("purge",), "either --session or --older-than"),
+        (("purge",), "neither --session nor --older-than, and retain_days is not set"),
         (("purge", "--session", "s1", "--older-than", "1d"), "either --session or --older-than"),
         (("purge", "--session", "nowhere"), "no session 'nowhere'"),
         (("purge", "--session", "running"), "turn 't9' is being played by another process"),

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from consilium.council.council import Council
+from consilium.engines.protocol import Prompt
 from consilium.engines.scripted import ScriptedEngine
 from consilium.errors import BadSettings
 from consilium.learning.adaptive import AdaptiveRouter, ShadowRouter
@@ -30,11 +31,6 @@ def catalogue(tmp_path: Path) -> Catalogue:
     return Catalogue.load(write_harbour(root))
 
 
-@pytest.fixture
-def url(tmp_path: Path) -> str:
-    return f"sqlite:///{tmp_path / 'ledger.db'}"
-
-
 def council(catalogue: Catalogue, url: str, **more: object) -> Council:
     engine = ScriptedEngine({"pilot": "port", "mate": "starboard", "clerk": "hm"})
     ledger = SqlLedger(url)
@@ -45,8 +41,8 @@ def council(catalogue: Catalogue, url: str, **more: object) -> Council:
     )
 
 
-async def test_a_member_that_fails_loses_its_seat(catalogue: Catalogue, url: str) -> None:
-    async with council(catalogue, url) as asked:
+async def test_a_member_that_fails_loses_its_seat(catalogue: Catalogue, database: str) -> None:
+    async with council(catalogue, database) as asked:
         seated = []
         for number in range(60):
             turn = await asked.ask(f"which side, {number}?")
@@ -62,14 +58,16 @@ async def test_a_member_that_fails_loses_its_seat(catalogue: Catalogue, url: str
     assert log.decision.propensities["pilot"] > 0
 
 
-async def test_what_one_process_learned_another_knows_and_nothing_counts_twice(catalogue: Catalogue, url: str) -> None:
-    async with council(catalogue, url) as asked:
+async def test_what_one_process_learned_another_knows_and_nothing_counts_twice(
+    catalogue: Catalogue, database: str
+) -> None:
+    async with council(catalogue, database) as asked:
         for number in range(12):
             turn = await asked.ask(f"which side, {number}?")
             await asked.outcome(turn, score=0.25, source="script", key=f"k{number}")
     digest = FirstSeats(catalogue).digest()
-    async with SqlLedger(url) as one, SqlLedger(url) as two:
-        memories = [Memory(url=url, ledger=ledger, learner=Learner(catalogue=catalogue)) for ledger in (one, two)]
+    async with SqlLedger(database) as one, SqlLedger(database) as two:
+        memories = [Memory(url=database, ledger=ledger, learner=Learner(catalogue=catalogue)) for ledger in (one, two)]
         async with asyncio.TaskGroup() as group:
             counts = [group.create_task(memory.learn(digest)) for memory in (*memories, *memories)]
         assert {count.result() for count in counts} == {12}
@@ -79,7 +77,7 @@ async def test_what_one_process_learned_another_knows_and_nothing_counts_twice(c
         assert np.array_equal(belief.evidence, beliefs[1][name].evidence)
 
 
-async def test_a_shadow_decides_and_does_not_act(catalogue: Catalogue) -> None:
+async def test_a_shadow_decides_and_does_not_act(catalogue: Catalogue, database: str) -> None:
     class Mate(FirstSeats):
         async def route(self, request: Request) -> Decision:
             decided = await super().route(request)
@@ -87,19 +85,19 @@ async def test_a_shadow_decides_and_does_not_act(catalogue: Catalogue) -> None:
 
     engine = ScriptedEngine({"pilot": "port", "mate": "starboard", "clerk": "hm"})
     router = ShadowRouter(FirstSeats(catalogue), Mate(catalogue))
-    async with Council.open(
-        personas=catalogue.root, engine=engine, router=router, ledger=MemoryLedger(), seats=1
-    ) as asked:
+    async with Council.open(personas=catalogue.root, engine=engine, router=router, database=database, seats=1) as asked:
         turn = await asked.ask("which side?")
+        log = await asked.parts.ledger.load(turn.id)
+    assert log.decision == turn.decision
     assert [seat.member for seat in turn.seats] == ["pilot"]
     (beside,) = turn.decision.beside
     assert (beside.router, beside.router_digest, beside.members) == ("mate", "a" * 64, ("mate",))
     assert [call.member for call in engine.calls] == ["pilot"]
 
 
-async def test_the_guard_sees_when_the_static_router_would_do_better(catalogue: Catalogue, url: str) -> None:
+async def test_the_guard_sees_when_the_static_router_would_do_better(catalogue: Catalogue, database: str) -> None:
     chance = np.random.default_rng(0)
-    async with council(catalogue, url) as asked:
+    async with council(catalogue, database) as asked:
         turn = await asked.ask("which side?")
         await asked.outcome(turn, score=1.0, source="script")
         log = await asked.parts.ledger.load(turn.id)
@@ -133,3 +131,37 @@ def test_learning_needs_a_ledger_that_lasts(catalogue: Catalogue) -> None:
         Council.open(
             personas=catalogue.root, engine=engine, router=FirstSeats(catalogue), ledger=MemoryLedger(), learning=True
         )
+
+
+async def test_a_chairs_outcome_is_shared_by_likelihood_where_the_settings_say_so(
+    catalogue: Catalogue, database: str
+) -> None:
+    def chair(asked: Prompt) -> str:  # takes the pilot's word wherever it is shown
+        return "port" if '"port"' in asked.messages[-1].content else "hm"
+
+    static = FirstSeats(catalogue).digest()
+    engine = ScriptedEngine({"pilot": "port", "mate": "starboard", "clerk": chair})
+    learned, more = {}, {"seats": 2, "deliberation": "chair", "database": database, "router": FirstSeats(catalogue)}
+    for credit in ("ballots", "likelihood"):
+        async with Council.open(personas=catalogue.root, engine=engine, learning=True, credit=credit, **more) as asked:
+            turn = await asked.ask("which side?")
+            await asked.outcome(turn, score=1.0, source="user")
+            await asked.ask("and now?")  # before which it learns
+            memory = Memory(
+                url=database, ledger=asked.parts.ledger, learner=Learner(catalogue=catalogue, credit=credit)
+            )
+            beliefs = await memory.recall(static)
+            learned[credit] = {name.partition("@")[0]: belief.count for name, belief in beliefs.items()}
+    assert learned == {"ballots": {"pilot": 1, "mate": 1, "clerk": 1}, "likelihood": {"pilot": 2, "clerk": 2}}
+
+
+async def test_an_engine_that_fails_leaves_credit_to_the_ballots(catalogue: Catalogue, database: str) -> None:
+    static = FirstSeats(catalogue)
+    closed = ScriptedEngine({})
+    async with council(catalogue, database, deliberation="chair") as asked:
+        turn = await asked.ask("which side?", seats=2)
+        await asked.outcome(turn, score=1.0, source="user")
+        learner = Learner(catalogue=catalogue, credit="likelihood")
+        memory = Memory(url=database, ledger=asked.parts.ledger, learner=learner, engine=closed)
+        assert await memory.learn(static.digest()) == 1
+        assert sum(belief.count for belief in (await memory.recall(static.digest())).values()) == 3

@@ -3,29 +3,37 @@
 import json
 import re
 import sqlite3
+from datetime import timedelta
 from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
+from sqlalchemy import update
 
+from consilium import Council, MemoryLedger, ScriptedEngine
+from consilium.council.checkpoints import open_saver
+from consilium.council.parts import checkpoints_of
 from consilium.council.retention import purge, purge_before
-from consilium.errors import BadInput, TurnBusy, UnknownTurn
+from consilium.errors import BadInput, BadSettings, TurnBusy, UnknownTurn
 from consilium.ledger.asking import ask_sql
 from consilium.ledger.entries import ClosingEntry, now
 from consilium.ledger.export import export
+from consilium.ledger.orm import TurnRow
 from consilium.ledger.sql import SqlLedger
+from consilium.members.catalogue import Catalogue
 from consilium.testing.ledger import MEMBER, admit, decision, outcome, statement, whole_turn
+from tests.support.council import FirstSeats
 
 CANARY = "sk-canary-7777"
 
 
 async def test_a_session_is_purged_whole_and_alone(database: str) -> None:
-    async with SqlLedger(database) as ledger:
+    async with SqlLedger(database) as ledger, open_saver(checkpoints_of(database)) as saver:
         for turn_id, session_id in (("t1", "s1"), ("t2", "s1"), ("t3", "s2")):
             await whole_turn(ledger, turn_id, session_id)
             await ledger.record(outcome(turn_id, turn_id))
         kept = await ledger.load("t3")
-        assert [gone async for gone in purge(ledger, database, "s1")] == ["s1"]
+        assert [gone async for gone in purge(ledger, saver, "s1")] == ["s1"]
         assert list(await ledger.turns()) == [kept]
         with pytest.raises(UnknownTurn, match="'s1'"):
             await ledger.purge("s1")
@@ -38,23 +46,27 @@ async def test_a_session_is_purged_whole_and_alone(database: str) -> None:
 
 
 async def test_a_running_session_is_not_purged(database: str) -> None:
-    async with SqlLedger(database) as here, SqlLedger(database) as there:
+    async with (
+        SqlLedger(database) as here,
+        SqlLedger(database) as there,
+        open_saver(checkpoints_of(database)) as saver,
+    ):
         await admit(there)
         for ledger in (here, there):
             with pytest.raises(TurnBusy, match="'t1'"):
                 await ledger.purge("s1")
-        assert [gone async for gone in purge_before(here, database, now())] == []
+        assert [gone async for gone in purge_before(here, saver, now())] == []
         await there.record(ClosingEntry(turn_id="t1", status="interrupted"))
-        assert [gone async for gone in purge_before(here, database, now())] == ["s1"]
+        assert [gone async for gone in purge_before(here, saver, now())] == ["s1"]
 
 
 async def test_what_is_older_goes(database: str) -> None:
-    async with SqlLedger(database) as ledger:
+    async with SqlLedger(database) as ledger, open_saver(checkpoints_of(database)) as saver:
         await whole_turn(ledger, "t1", "old")
         await whole_turn(ledger, "t2", "goes on")
         between = now()
         await whole_turn(ledger, "t3", "goes on")
-        assert [gone async for gone in purge_before(ledger, database, between)] == ["old"]
+        assert [gone async for gone in purge_before(ledger, saver, between)] == ["old"]
         assert [log.turn.id for log in await ledger.turns()] == ["t2", "t3"]
 
 
@@ -131,3 +143,27 @@ async def test_the_reading_of_sql_leaves_no_trace(tmp_path: Path) -> None:
     connection = sqlite3.connect(file)
     assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
     connection.close()
+
+
+async def test_a_council_that_starts_purges_what_is_older_than_it_keeps(harbour: Path, database: str) -> None:
+    engine = ScriptedEngine(dict.fromkeys(("pilot", "mate", "clerk"), "aye"))
+    parts = {"engine": engine, "router": FirstSeats(Catalogue.load(harbour)), "personas": harbour, "database": database}
+    async with Council.open(**parts) as council:
+        old = await council.ask("how deep?")
+        kept = await council.ask("and now?")
+        ledger = council.parts.ledger
+        assert isinstance(ledger, SqlLedger)
+        await ledger._database.write(
+            lambda c: c.execute(
+                update(TurnRow).where(TurnRow.id == old.id).values(admitted_at=now() - timedelta(days=91))
+            )
+        )
+    for days, left in ((None, [old.id, kept.id]), (92, [old.id, kept.id]), (90, [kept.id])):
+        async with Council.open(**parts, retain_days=days) as council:
+            pass
+        async with SqlLedger(database) as ledger, open_saver(checkpoints_of(database)) as saver:
+            assert [log.turn.id for log in await ledger.turns()] == left
+            threads = {each.config["configurable"]["thread_id"] async for each in saver.alist(None)}
+            assert threads == set(left)
+    with pytest.raises(BadSettings, match="retain_days needs a ledger in a database"):
+        Council.open(**{**parts, "database": None}, ledger=MemoryLedger(), retain_days=90)
