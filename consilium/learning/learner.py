@@ -3,14 +3,15 @@
 Thompson sampling (Agrawal and Goyal, arXiv 1209.3352) on top of the static router, whose score is ``x_m``::
 
     u_m = level x_m + g (mean_m + h deviation_m z),    z ~ N(0, 1)
-    g = n / (n + patience),    h = max(0, -g mean_s) / (level x_s), at most 1
+    g = n / (n + patience),    h = g (usual_s - mean_s) / (level x_s + g usual_s), in [0, 1]
 
 ``n`` is how many outcomes there are of requests like this one (`consilium.learning.beliefs`): without evidence the
-static router decides alone. ``h`` is how far its own first choice ``s`` falls short of what it promises: chance goes
-only as far as there is something to be mended. All seats but the last go by the mean (z = 0), as `Selection` gives them
-out; the last one is drawn. Its propensities are the shares of `DRAWS` draws that each member wins, of which one is then
-taken, so that they are exact. The static router's own first choice keeps a chance of `KEPT`, so that it can always be
-judged.
+static router decides alone. ``h`` is how far its own first choice ``s`` falls short of what it is used to earn: chance
+goes only as far as there is something to be mended. A member that never earned much, at work that is hard, is no reason
+to look for another; whether the router was wrong from the start is found by exploration that is set. All seats but the
+last go by the mean (z = 0), as `Selection` gives them out; the last one is drawn. Its propensities are the shares of
+`DRAWS` draws that each member wins, of which one is then taken, so that they are exact. The static router's own first
+choice keeps a chance of `KEPT`, so that it can always be judged.
 """
 
 import hashlib
@@ -39,11 +40,15 @@ class Observation:
     outcome: str
     """Its key."""
     content_name: str
+    member: str
     features: Floats
     """The static router's scores, [members]."""
-    surprise: float
-    """The outcome less the member's score."""
+    score: float
     weight: float
+
+    def kept_under(self, prior: Prior) -> dict[str, float]:
+        """Return which beliefs it changes, with the memory of each."""
+        return {self.content_name: prior.memory, history_of(self.member): prior.long_memory}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,8 +87,9 @@ class Learner:
             Observation(
                 outcome=credit.outcome,
                 content_name=credit.content_name,
+                member=credit.member,
                 features=row,
-                surprise=credit.score - scores.get(credit.member, 0.0),
+                score=credit.score,
                 weight=credit.weight,
             )
             for credit in credits(log, carried)
@@ -96,14 +102,15 @@ class Learner:
         Args:
             static: what the static router answered.
             request: whose limits hold.
-            beliefs: by content name; members without one were never seen.
+            beliefs: by what `Observation.kept_under` says; members without one were never seen.
             digest: of the whole, which the decision carries and chance depends on.
         """
         names = list(self.catalogue.members)
         row = np.array([static.scores[name] for name in names])
         unknown = Belief.none(len(names))
-        known = {name: beliefs.get(self.catalogue.get(name).content_name, unknown) for name in names}
-        foresight = foresee(known, row, self.prior)
+        known = {name: known_of(self.catalogue.get(name).content_name, beliefs) or unknown for name in names}
+        histories = {name: beliefs.get(history_of(name), unknown) for name in names}
+        foresight = foresee(known, row, self.prior, histories)
         trust = foresight.evidence / (foresight.evidence + self.patience)
         named = f"adaptive {static.router}"
         if static.abstained or not trust:
@@ -133,8 +140,9 @@ class Learner:
         places = [names.index(name) for name in may]
         chance = _chance(self.selection.seed, decided.digest, request)
         first = names.index(static.seats[0].member)
-        promised, short = foresight.level * row[first], -trust * foresight.mean[first]
-        mended = min(1.0, max(0.0, short) / promised) if promised else 1.0
+        promised = foresight.level * row[first] + trust * foresight.usual[first]
+        short = trust * (foresight.usual[first] - foresight.mean[first])
+        mended = min(1.0, max(0.0, short) / promised) if promised > 0 else 1.0
         spread = mended * foresight.deviation[places] * chance.standard_normal((DRAWS, len(may)))
         wins = (foresight.level * row[places] + trust * (foresight.mean[places] + spread)).argmax(-1)
         shares_ = np.bincount(wins, minlength=len(may)) / DRAWS
@@ -154,10 +162,24 @@ class Learner:
         )
 
 
-def after(belief: Belief | None, seen: Observation, prior: Prior) -> Belief:
+def known_of(content_name: str, beliefs: Mapping[str, Belief]) -> Belief | None:
+    """Return the belief about a member with its adapter; where it never sat with that, what is known of the adapter."""
+    if content_name in beliefs:
+        return beliefs[content_name]
+    _, at, digest = content_name.partition("@")
+    same = [belief for name, belief in beliefs.items() if at and digest != "*" and name.endswith(at + digest)]
+    return max(same, key=lambda belief: belief.count, default=None)
+
+
+def history_of(member: str) -> str:
+    """Return what beliefs about a member are kept under, whatever adapter it sits with."""
+    return f"{member}@*"
+
+
+def after(belief: Belief | None, seen: Observation, prior: Prior, memory: float) -> Belief:
     """Return a belief after one more observation; None is that of a member never seen."""
     belief = belief or Belief.none(len(seen.features))
-    return belief.after(seen.features, seen.surprise, seen.weight, prior)
+    return belief.after(seen.features, seen.score, seen.weight, prior, memory=memory)
 
 
 def _mixed(wins: Floats, static: str, may: Sequence[str], exploration: float) -> Floats:

@@ -15,7 +15,7 @@ from consilium.engines.protocol import Engine
 from consilium.errors import BadInput, EngineError
 from consilium.learning.beliefs import Belief, Prior
 from consilium.learning.credit import leave_one_out
-from consilium.learning.learner import Learner, Observation, after
+from consilium.learning.learner import Learner, Observation, after, known_of
 from consilium.learning.transactions import transact_aside
 from consilium.ledger.entries import TurnLog
 from consilium.ledger.orm import BeliefRow, LessonRow, OutcomeRow
@@ -75,7 +75,7 @@ class Memory:
             return None
 
     async def recall(self, static_digest: str) -> Mapping[str, Belief]:
-        """Return beliefs by content name; those about another set of members are of no use and left out."""
+        """Return beliefs by what they are kept under; those about another set of members are of no use and left out."""
         name, features = self.learner.name(static_digest), list(self.learner.catalogue.members)
 
         def work(connection: Connection) -> dict[str, Belief]:
@@ -119,8 +119,9 @@ def _learn(
         if not connection.execute(lesson, {"learner": learner, "outcome_key": key}).rowcount:
             continue
         for each in observations:
-            known = beliefs.get(each.content_name) or _locked(connection, learner, each.content_name, features)
-            beliefs[each.content_name] = after(known, each, prior)
+            for kept_under, memory in each.kept_under(prior).items():
+                known = beliefs.get(kept_under) or _locked(connection, learner, kept_under, features)
+                beliefs[kept_under] = after(known, each, prior, memory)
     for content_name, belief in beliefs.items():
         table: SqlTable = BeliefRow.__table__  # type: ignore[assignment]  # SQLAlchemy types it wider than it is
         where = table.c.learner == learner, table.c.content_name == content_name
@@ -128,16 +129,25 @@ def _learn(
 
 
 def _locked(connection: Connection, learner: str, content_name: str, features: Sequence[str]) -> Belief:
-    """Return the belief that stands, held until the transaction ends; made if there is none of these features."""
+    """Return the belief that stands, held until the transaction ends; begun if there is none of these features."""
     where = BeliefRow.learner == learner, BeliefRow.content_name == content_name
     query = select(BeliefRow.__table__).where(*where).with_for_update()
     nothing = Belief.none(len(features))
     if (row := connection.execute(query).mappings().first()) is None:
-        columns = {"learner": learner, "content_name": content_name, **_columns(nothing, features)}
+        beginning = known_of(content_name, _of_adapter(connection, learner, content_name, features)) or nothing
+        columns = {"learner": learner, "content_name": content_name, **_columns(beginning, features)}
         dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
         connection.execute(dialect.insert(BeliefRow).on_conflict_do_nothing(), columns)
         row = connection.execute(query).mappings().one()
     return _belief(dict(row)) if row["features"] == list(features) else nothing
+
+
+def _of_adapter(connection: Connection, learner: str, content_name: str, features: Sequence[str]) -> dict[str, Belief]:
+    """Return the beliefs about whoever sat with the same adapter."""
+    _, at, digest = content_name.partition("@")
+    same = BeliefRow.content_name.endswith(at + digest, autoescape=True)  # `known_of` chooses
+    rows = connection.execute(select(BeliefRow.__table__).where(BeliefRow.learner == learner, same)).mappings()
+    return {row["content_name"]: _belief(dict(row)) for row in rows if at and row["features"] == list(features)}
 
 
 def _columns(belief: Belief, features: Sequence[str]) -> dict[str, object]:

@@ -117,11 +117,12 @@ def _worths(turns: Sequence[Scored]) -> list[dict[str, float]]:
         for fold in range(_FOLDS):
             if folds[turn.log.turn.session_id] != fold:
                 for name in turn.seated:
-                    surprise = turn.outcome - turn.scores.get(name, 0.0)
-                    beliefs[fold][name] = beliefs[fold][name].after(row, surprise, 1.0, _MODEL)
+                    belief = beliefs[fold][name]
+                    beliefs[fold][name] = belief.after(row, turn.outcome, 1.0, _MODEL, memory=_MODEL.memory)
     found = []
     for turn, row in zip(turns, rows, strict=True):
-        means = row + foresee(beliefs[folds[turn.log.turn.session_id]], row, _MODEL).mean
+        foresight = foresee(beliefs[folds[turn.log.turn.session_id]], row, _MODEL)
+        means = foresight.level * row + foresight.mean
         found.append(dict(zip(names, means.clip(0, 1).tolist(), strict=True)))
     return found
 
