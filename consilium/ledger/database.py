@@ -22,12 +22,21 @@ Work: TypeAlias = Callable[[Connection], Result]
 class Database:
     """Opened by `open`, ended by `close`; `write` and `read` run a function of a connection in a transaction.
 
+    Args:
+        url: of the database.
+        busy_timeout_s: seconds to wait for another process's write.
+        together: does several works in one transaction, and returns what each returns. Where it raises `BadInput` or
+            `TurnBusy`, the transaction is undone and each work is done by itself.
+
     Raises:
         BadSettings: the URL is none, or names a database that the ledger cannot use.
         MissingExtra: PostgreSQL's driver is not installed.
     """
 
-    def __init__(self, url: str, *, busy_timeout_s: float) -> None:
+    def __init__(
+        self, url: str, *, busy_timeout_s: float, together: Callable[[Connection, Sequence[Work[Any]]], list[Any]]
+    ) -> None:
+        self._together = together
         self.engine: Engine = connect(url, busy_timeout_s=busy_timeout_s)
         self.url = self.engine.url.render_as_string(hide_password=True)
         # Whether an insert met its key already is told by its row count, which SQLAlchemy keeps only where asked.
@@ -95,7 +104,7 @@ class Database:
         if len(works) > 1:
             try:
                 with translated(self.url), self._writer.begin() as connection:
-                    return [work(connection) for work in works]
+                    return self._together(connection, works)
             except (BadInput, TurnBusy):
                 pass
         return [self._alone(work) for work in works]

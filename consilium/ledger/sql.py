@@ -5,12 +5,12 @@ from datetime import datetime
 from types import TracebackType
 from typing import Any, Protocol, Self, TypeAlias, TypeVar, cast
 
-from sqlalchemy import Connection, RowMapping, Select, bindparam, func, select, tuple_, update
+from sqlalchemy import Connection, RowMapping, Select, bindparam, func, or_, select, tuple_, update
 from sqlalchemy import Table as SqlTable
 from sqlalchemy.dialects import postgresql, sqlite
 
 from consilium.errors import TurnBusy, UnknownTurn
-from consilium.ledger.database import Database
+from consilium.ledger.database import Database, Work
 from consilium.ledger.entries import (
     UNFINISHED,
     ClosingEntry,
@@ -44,6 +44,7 @@ from consilium.ledger.orm import (
 )
 from consilium.ledger.player import player_of
 from consilium.ledger.rows import TABLES, TEXTS, closing_of, decision_of, entry_of, key_of, values
+from consilium.ledger.together import KeyStands, Recording, rows_of
 
 Result = TypeVar("Result")
 _Insert: TypeAlias = postgresql.Insert | sqlite.Insert
@@ -53,8 +54,8 @@ _TURN = select(TurnRow.__table__).where(TurnRow.id == bindparam("turn"))
 _NEXT_NUMBER = select(func.coalesce(func.max(TurnRow.number), 0) + 1).where(TurnRow.session_id == bindparam("session"))
 _TURN_LOCKED = _TURN.with_for_update()  # in SQLite whoever writes is alone anyway
 _UNFINISHED_TURN = update(cast("SqlTable", TurnRow.__table__)).where(
-    TurnRow.id == bindparam("turn"), TurnRow.status.in_(UNFINISHED)
-)
+    TurnRow.id == bindparam("turn"), or_(*(TurnRow.status == status for status in UNFINISHED))
+)  # IN would keep several turns from being closed by one call
 _CLOSE = _UNFINISHED_TURN.values(status=bindparam("new_status"), closed_at=bindparam("at"), player=None)
 _CLAIM = _UNFINISHED_TURN.values(status="open", closed_at=None, player=bindparam("by"), tries=TurnRow.tries + 1)
 
@@ -76,7 +77,7 @@ class SqlLedger:
 
     def __init__(self, url: str, *, busy_timeout_s: float = 5.0, redact: Callable[[str], str] | None = None) -> None:
         self._redact = redact
-        self._database = Database(url, busy_timeout_s=busy_timeout_s)
+        self._database = Database(url, busy_timeout_s=busy_timeout_s, together=self._together)
         self.url = self._database.url
         """The database's URL, without its password."""
         self._player = player_of(self._database.engine)
@@ -125,9 +126,7 @@ class SqlLedger:
 
     async def record(self, *entries: EntryT) -> tuple[EntryT, ...]:
         """Insert the entries in one transaction and return those that stand."""
-        stands = await self._database.write(
-            lambda connection: tuple(self._record(connection, entry) for entry in entries)
-        )
+        stands = await self._database.write(Recording(entries, self._record))
         return cast("tuple[EntryT, ...]", stands)  # an entry's record is of its own kind
 
     async def load(self, turn_id: str) -> TurnLog:
@@ -236,6 +235,18 @@ class SqlLedger:
             lambda connection: [entry_of(TierEntry, row) for row in connection.execute(every).mappings()]
         )
 
+    def _together(self, connection: Connection, works: Sequence[Work[Any]]) -> list[Any]:
+        """Do several works at once; all that they record goes in together. Raises `KeyStands`."""
+        done = [work.entries if isinstance(work, Recording) else work(connection) for work in works]
+        entries = [entry for work in works if isinstance(work, Recording) for entry in work.entries]
+        for table, rows in rows_of(entries, self._columns):
+            if connection.execute(self._new(table), rows).rowcount != len(rows) and table is not AdapterRow:
+                raise KeyStands(f"a row stands in {table.__tablename__!r} already.")
+        closings = [_closing(entry) for entry in entries if isinstance(entry, ClosingEntry)]
+        if closings and connection.execute(_CLOSE, closings).rowcount != len(closings):
+            raise KeyStands("a turn has ended already.")
+        return done
+
     def _record(self, connection: Connection, entry: Entry) -> Entry:
         """Insert one entry with what belongs to it, or return the one that stands."""
         if isinstance(entry, ClosingEntry):
@@ -243,8 +254,7 @@ class SqlLedger:
         if isinstance(entry, MemberEntry) and entry.adapter_digest is not None:
             connection.execute(self._new(AdapterRow), {"digest": entry.adapter_digest, "base": entry.base})
         table = TABLES[type(entry)]
-        columns = {name: self._kept(value) if name in TEXTS else value for name, value in values(entry).items()}
-        written = connection.execute(self._new(table), columns).rowcount == 1
+        written = connection.execute(self._new(table), self._columns(entry)).rowcount == 1
         if written and isinstance(entry, DecisionEntry) and entry.seats:
             seats = [values(seat) for seat in entry.seats]
             written = connection.execute(self._new(SeatRow), seats).rowcount == len(seats)
@@ -258,12 +268,14 @@ class SqlLedger:
             raise differs(stands, entry)
         return stands
 
+    def _columns(self, entry: Entry) -> dict[str, Any]:
+        return {name: self._kept(value) if name in TEXTS else value for name, value in values(entry).items()}
+
     def _kept(self, text: str | None) -> str | None:
         return text if self._redact is None or text is None else self._redact(text)
 
     def _close(self, connection: Connection, entry: ClosingEntry) -> ClosingEntry:
-        closing = {"turn": entry.turn_id, "new_status": entry.status, "at": entry.closed_at}
-        if connection.execute(_CLOSE, closing).rowcount:
+        if connection.execute(_CLOSE, _closing(entry)).rowcount:
             return entry
         if (row := _turn(connection, entry.turn_id)) is None:
             raise UnknownTurn(f"the ledger holds no turn {entry.turn_id!r}; nothing was written.")
@@ -278,6 +290,10 @@ class SqlLedger:
         if (statement := self._inserts.get(table)) is None:
             statement = self._inserts[table] = self._insert(table).on_conflict_do_nothing()
         return statement
+
+
+def _closing(entry: ClosingEntry) -> dict[str, Any]:
+    return {"turn": entry.turn_id, "new_status": entry.status, "at": entry.closed_at}
 
 
 class _OfTurn(Protocol):
