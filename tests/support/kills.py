@@ -1,6 +1,6 @@
 """Kill a council at work, again and again, and see whether its ledger has lost or doubled anything.
 
-usage: python -m tests.support.kills [--kills 200] [--seed 0] [--write docs/results/durability.md]
+usage: python -m tests.support.kills [--kills 200] [--controls 30] [--seed 0] [--write docs/results/durability.md]
 
 Each trial is a child process that plays two sessions of two turns at the same time (best, vote, chair; outcomes under
 keys) and dies by SIGKILL at a seeded one of all its await and commit points. Four such trials are taken up by one
@@ -196,12 +196,13 @@ def homes() -> Iterator[tuple[Path, str]]:
         yield Path(stack.enter_context(tempfile.TemporaryDirectory())), stack.enter_context(postgres_server())
 
 
-def page(tallies: list[Tally], kills: int, seed: int) -> str:
+def page(tallies: list[Tally], kills: int, controls: int, seed: int) -> str:
     """Return the page of results."""
     lines = [
         "# Durability: a council killed at work",
         "",
-        f"`python -m tests.support.kills --kills {kills} --seed {seed} --write docs/results/durability.md`",
+        f"`python -m tests.support.kills --kills {kills} --controls {controls} --seed {seed} "
+        "--write docs/results/durability.md`",
         "",
         *(__doc__ or "").split("\n\n", 2)[2].strip().splitlines(),
         "",
@@ -250,7 +251,7 @@ def main() -> int:
                 for home, kind, url, kills in rows
             ]
             tallies = [row.result() for row in running]
-    text = page(tallies, asked.kills, asked.seed)
+    text = page(tallies, asked.kills, asked.controls, asked.seed)
     print(text)
     if asked.write is not None:
         asked.write.write_text(text)
