@@ -196,7 +196,7 @@ class LessonRow(Table):
 
 
 class BeliefRow(Table):
-    """What a learner has seen of one member."""
+    """What a learner has seen of one member, with one adapter (``pilot@0123456789ab``) or with any (``pilot@*``)."""
 
     __tablename__ = "beliefs"
 
