@@ -168,7 +168,7 @@ def _job(settings: dict[str, Any], **spec: object) -> "Job":
     with provisioning() as progress:
         council = Council.open(progress=progress, **settings)
     try:
-        return Job(council, **spec)
+        return Job(council, executor=None, **spec)
     except ValidationError as error:
         fault = error.errors()[0]
         where = ".".join(map(str, fault["loc"]))

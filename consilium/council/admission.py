@@ -35,7 +35,9 @@ class Admission:
         return cls(turn=log.turn, state=_state(log.turn, history, earlier))
 
 
-async def admissible(message: str, options: TurnOptions, parts: Parts, *, session_id: str, goes_on: bool) -> Admission:
+async def admissible(
+    message: str, options: TurnOptions, parts: Parts, *, session_id: str, turn_id: str, goes_on: bool
+) -> Admission:
     """Check the message, record the turn, and return its admission.
 
     Args:
@@ -43,6 +45,7 @@ async def admissible(message: str, options: TurnOptions, parts: Parts, *, sessio
         options: what was asked for, complete.
         parts: of the council.
         session_id: the conversation it belongs to.
+        turn_id: names it in the ledger.
         goes_on: whether the ledger knows that conversation already; then its members hear what was said before.
 
     Raises:
@@ -55,7 +58,7 @@ async def admissible(message: str, options: TurnOptions, parts: Parts, *, sessio
     history = await _fitting(message, _history(earlier), options, parts)
     turn = await parts.ledger.admit(
         session_id=session_id,
-        turn_id=new_id(),
+        turn_id=turn_id,
         message=message,
         options=options.model_copy(update={"heard": tuple(log.turn.id for log in earlier)}).model_dump(mode="json"),
     )

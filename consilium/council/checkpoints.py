@@ -17,8 +17,8 @@ _CONNECTIONS = 8  # a turn writes its checkpoint once, at its end
 
 
 @asynccontextmanager
-async def open_saver(place: Path | str | None) -> "AsyncIterator[BaseCheckpointSaver[str]]":
-    """Open the saver on a SQLite file or a PostgreSQL URL; None keeps the checkpoints in memory.
+async def open_saver(place: Path | str | None) -> "AsyncIterator[BaseCheckpointSaver[str] | None]":
+    """Open the saver on a SQLite file or a PostgreSQL URL; None keeps no checkpoints, and is no saver.
 
     Only JSON primitives may come out of a checkpoint: the default serializer would import and call whatever a crafted
     row names. Checkpoints may be deleted at any time; the ledger is the truth.
@@ -28,13 +28,12 @@ async def open_saver(place: Path | str | None) -> "AsyncIterator[BaseCheckpointS
         LedgerError: the server cannot be reached.
     """
     restrict_checkpoints()
-    from langgraph.checkpoint.memory import InMemorySaver
+    if place is None:
+        yield None
+        return
     from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 
     strict = JsonPlusSerializer(allowed_msgpack_modules=None)
-    if place is None:
-        yield InMemorySaver(serde=strict)
-        return
     async with _in_file(place, strict) if isinstance(place, Path) else _on_server(place, strict) as saver:
         yield saver
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from typing_extensions import Unpack
 
-from consilium.council.admission import Admission, admissible
+from consilium.council.admission import Admission, admissible, new_id
 from consilium.council.checkpoints import open_saver
 from consilium.council.context import TurnContext
 from consilium.council.emitter import Emitter
@@ -109,12 +109,20 @@ class Council:
             self._recovering.cancel()
         await self.close()
 
-    async def ask(self, message: str, *, session: Session | None = None, **options: Unpack[AskOptions]) -> Turn:
+    async def ask(
+        self,
+        message: str,
+        *,
+        session: Session | None = None,
+        turn_id: str | None = None,
+        **options: Unpack[AskOptions],
+    ) -> Turn:
         """Put a message to the council and return the turn.
 
         Args:
             message: what the user says.
             session: the conversation it belongs to; without one it is a conversation of its own.
+            turn_id: names the turn in the ledger, where the caller draws its ids; one that is there is to be resumed.
             options: see `AskOptions`.
 
         Raises:
@@ -122,17 +130,29 @@ class Council:
             TurnFailed: no seat made a statement; the turn is recorded as failed.
             LedgerError: the ledger could not be written.
         """
-        return await _last(self.stream(message, session=session, **options))
+        return await _last(self.stream(message, session=session, turn_id=turn_id, **options))
 
     async def stream(
-        self, message: str, *, session: Session | None = None, **options: Unpack[AskOptions]
+        self,
+        message: str,
+        *,
+        session: Session | None = None,
+        turn_id: str | None = None,
+        **options: Unpack[AskOptions],
     ) -> AsyncGenerator[Event]:
         """Yield what happens in a turn while it happens; the last event holds the turn. Arguments as for `ask`."""
         started = time.perf_counter()
         chosen = complete(options, self._parts.settings, self._parts.catalogue)
         graph = await self._start()
         session = session or self.session()
-        admission = await admissible(message, chosen, self._parts, session_id=session.id, goes_on=session.is_known)
+        admission = await admissible(
+            message,
+            chosen,
+            self._parts,
+            session_id=session.id,
+            turn_id=turn_id or new_id(),
+            goes_on=session.is_known,
+        )
         session.is_known = True
         async for event in self._play(graph, admission, self._context(admission.turn.id), started):
             if isinstance(event, Decided):

@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 
 
 def build_graph(
-    saver: "BaseCheckpointSaver[str]",
+    saver: "BaseCheckpointSaver[str] | None",
 ) -> "CompiledStateGraph[TurnState, TurnContext, TurnState, TurnState]":
-    """Compile the graph with a checkpoint saver."""
+    """Compile the graph, with a checkpoint saver where checkpoints are kept."""
     graph = StateGraph(TurnState, context_schema=TurnContext)
     graph.add_node("route", route)
     graph.add_node("speak", speak)

@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict, fields
 
 from consilium.council.context import TurnContext
 from consilium.council.options import TurnOptions
@@ -63,7 +63,9 @@ async def _ask(
 
 def digest_of(prompt: Prompt) -> str:
     """Return sha256 in hex of all that the member was asked; the deadline has no part in what it says."""
-    asked = {**asdict(replace(prompt, deadline_s=None)), "sampling": prompt.sampling.model_dump(mode="json")}
+    asked = {field.name: getattr(prompt, field.name) for field in fields(prompt)}
+    asked["messages"] = [asdict(message) for message in prompt.messages]
+    asked |= {"deadline_s": None, "sampling": prompt.sampling.model_dump(mode="json")}
     return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()
 
 

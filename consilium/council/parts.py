@@ -26,7 +26,7 @@ class Parts:
     engine: Engine
     ledger: Ledger
     checkpoints: Path | str | None
-    """File or PostgreSQL URL of LangGraph's checkpoints; None keeps them in memory."""
+    """File or PostgreSQL URL of LangGraph's checkpoints; None keeps none."""
 
     def member_entries(self) -> list[MemberEntry]:
         """Return every member as the ledger records it before it can sit."""
@@ -193,7 +193,7 @@ def _kept(database: str) -> bool:
 
 
 def checkpoints_of(database: str) -> Path | str | None:
-    """Return where a ledger's checkpoints lie: in a file beside it, on the same server, or in memory as it does."""
+    """Return where a ledger's checkpoints lie: in a file beside it, on the same server, or nowhere as one in memory."""
     from consilium.ledger.connection import parsed
 
     url = parsed(database)

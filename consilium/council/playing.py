@@ -71,8 +71,9 @@ async def _run(graph: Graph, admission: Admission, context: TurnContext) -> None
     from langchain_core.runnables import RunnableConfig
 
     config = RunnableConfig(configurable={"thread_id": admission.turn.id}, recursion_limit=RECURSION_LIMIT)
+    durability = DURABILITY if graph.checkpointer else None  # without a saver LangGraph wants none
     try:
-        await graph.ainvoke(admission.state, config, context=context, durability=DURABILITY)
+        await graph.ainvoke(admission.state, config, context=context, durability=durability)
     except Exception as error:
         if context.emitter.ending is None:
             raise

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 _logger = logging.getLogger(__name__)
 
 
-async def purge(ledger: "SqlLedger", saver: "BaseCheckpointSaver[str]", *session_ids: str) -> AsyncIterator[str]:
+async def purge(ledger: "SqlLedger", saver: "BaseCheckpointSaver[str] | None", *session_ids: str) -> AsyncIterator[str]:
     """Remove sessions with their checkpoints; yield the id of each that is gone.
 
     The checkpoints go first: whoever dies between the two finds the session in the ledger, and purges it again.
@@ -32,12 +32,15 @@ async def purge(ledger: "SqlLedger", saver: "BaseCheckpointSaver[str]", *session
     """
     for session_id in session_ids:
         for turn_id in await ledger.idle_turns(session_id):
-            await saver.adelete_thread(turn_id)
+            if saver is not None:
+                await saver.adelete_thread(turn_id)
         await ledger.purge(session_id)
         yield session_id
 
 
-async def purge_before(ledger: "SqlLedger", saver: "BaseCheckpointSaver[str]", moment: datetime) -> AsyncIterator[str]:
+async def purge_before(
+    ledger: "SqlLedger", saver: "BaseCheckpointSaver[str] | None", moment: datetime
+) -> AsyncIterator[str]:
     """Remove every session whose newest turn was admitted before ``moment``; running ones stay."""
     for session_id in await ledger.sessions_before(moment):
         try:
@@ -47,7 +50,7 @@ async def purge_before(ledger: "SqlLedger", saver: "BaseCheckpointSaver[str]", m
             continue
 
 
-async def retain_quietly(ledger: "SqlLedger", saver: "BaseCheckpointSaver[str]", days: int) -> None:
+async def retain_quietly(ledger: "SqlLedger", saver: "BaseCheckpointSaver[str] | None", days: int) -> None:
     """Purge what is older, at a council's start: whatever befalls it is logged, and no reason not to start."""
     try:
         async for gone in purge_before(ledger, saver, now() - timedelta(days=days)):

@@ -5,9 +5,10 @@ import hashlib
 import json
 import time
 import uuid
-from collections.abc import AsyncGenerator, Iterator, Mapping
+from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from itertools import cycle, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
 
@@ -16,12 +17,11 @@ from pydantic import BaseModel, ConfigDict, Field
 from consilium.council.council import Council
 from consilium.council.options import COUNCIL, AskOptions, complete
 from consilium.errors import BadRows, EngineLost, JobError, UnknownMember
+from consilium.jobs.executor import Answer, Executor, LocalExecutor, Run
 from consilium.jobs.files import JobFiles, JobIndex, JobStatus
-from consilium.jobs.pacing import Pace, PacedEngine
 from consilium.jobs.request import RequestReader, RowRequest
 from consilium.jobs.result import Result
 from consilium.jobs.roll import Roll
-from consilium.jobs.row_turn import RowTurns
 from consilium.jobs.table import table_rows
 from consilium.ledger.entries import now
 
@@ -79,6 +79,7 @@ class Job:
 
     Args:
         council: who answers; it must not have been started.
+        executor: where; in this process by default.
         spec: fields of `JobSpec`.
 
     Raises:
@@ -92,11 +93,10 @@ class Job:
         job.to_pandas()
     """
 
-    def __init__(self, council: Council, **spec: object) -> None:
+    def __init__(self, council: Council, *, executor: Executor | None = None, **spec: object) -> None:
         self.spec = JobSpec.model_validate(spec)
-        self.pace = Pace()
-        parts = council.parts
-        self._council = Council(replace(parts, engine=PacedEngine(parts.engine, self.pace)))
+        self._council = council
+        self._executor = executor or LocalExecutor()
         self._files = JobFiles(self.spec.output)
         self._stopping: str | None = None
         self._index: JobIndex | None = None
@@ -126,12 +126,15 @@ class Job:
         if self.spec.output.resolve() == self.spec.input.resolve():
             raise JobError(f"{self.spec.output} is the input too. Name another output.")
         with self._files, Roll() as roll:
+            is_new = self._files.read_index() is None
             index = await asyncio.to_thread(self._begin, roll)
-            async with self._council:
-                turns = RowTurns(self._council, job_id=index.id, attempts=index.attempt + 1)
-                async with aclosing(self._written(roll, turns, index)) as results:
-                    async for result in results:
-                        yield result
+            run = Run(job_id=index.id, attempts=index.attempt + 1, is_new=is_new)
+            async with (
+                self._executor.answers(self._council, run) as answers,
+                aclosing(self._written(roll, answers, index)) as results,
+            ):
+                async for result in results:
+                    yield result
 
     async def forecast(self) -> AsyncGenerator[Forecast]:
         """Yield who would sit for each row that is due, and what it would cost at most; nobody speaks."""
@@ -241,12 +244,15 @@ class Job:
     def _due(self, roll: Roll, reader: RequestReader) -> Iterator[RowRequest | Result]:
         return (request for _, request in self._read(reader) if roll.state(request.custom_id) == "due")
 
-    async def _written(self, roll: Roll, turns: RowTurns, index: JobIndex) -> AsyncGenerator[Result]:
+    async def _written(self, roll: Roll, answers: Sequence[Answer], index: JobIndex) -> AsyncGenerator[Result]:
         """Answer what is due, and write it in groups: one sync for all that came while the last one ran."""
         started = shown = time.monotonic()
         answered: asyncio.Queue[Result] = asyncio.Queue(maxsize=2 * self.spec.concurrency)
         due = self._due(roll, self._reader())
-        workers = [asyncio.create_task(self._work(due, turns, answered)) for _ in range(self.spec.concurrency)]
+        workers = [
+            asyncio.create_task(self._work(due, answer, answered))
+            for answer in islice(cycle(answers), self.spec.concurrency)
+        ]
         ending = asyncio.create_task(asyncio.wait(workers))
         status: JobStatus = "failed"
         try:
@@ -281,10 +287,10 @@ class Job:
             )
             self._files.write_index(self._index)
 
-    async def _work(self, due: Iterator[RowRequest | Result], turns: RowTurns, answered: asyncio.Queue[Result]) -> None:
+    async def _work(self, due: Iterator[RowRequest | Result], answer: Answer, answered: asyncio.Queue[Result]) -> None:
         try:
             while not self._stopping and (request := next(due, None)) is not None:
-                await answered.put(request if isinstance(request, Result) else await turns.answer(request))
+                await answered.put(request if isinstance(request, Result) else await answer(request))
         except BaseException:
             self.drain("the job cannot go on")
             raise

@@ -30,17 +30,18 @@ async def test_the_configured_savers_conform(database: str) -> None:
     assert report.passed_all_base(), failed
 
 
-def test_strict_settings_are_on_where_we_import_langgraph() -> None:
+def test_strict_settings_are_on_where_we_import_langgraph(tmp_path: Path) -> None:
     program = """
 import asyncio
+from pathlib import Path
 from consilium.council.checkpoints import open_saver
 async def main():
-    async with open_saver(None):
+    async with open_saver(Path("checkpoints.db")):
         import langgraph.checkpoint.serde._msgpack as serde
         print(serde.STRICT_MSGPACK_ENABLED)
 asyncio.run(main())
 """
-    ran = subprocess.run([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True, check=True)
+    ran = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, stdout=subprocess.PIPE, text=True, check=True)
     assert ran.stdout == "True\n"
 
 

@@ -8,6 +8,7 @@ import pytest
 from consilium import Job, MemoryLedger, Result, ScriptedEngine
 from consilium.engines.protocol import Prompt
 from consilium.errors import BadRows, EngineBusy, EngineError, EngineLost, JobError, UnknownMember
+from consilium.jobs.executor import LocalExecutor
 from tests.support.job_child import open_job
 
 
@@ -109,12 +110,13 @@ async def test_a_busy_engine_is_waited_for(harbour: Path, tmp_path: Path) -> Non
 
     write(tmp_path, *(batch_line(str(row), "x") for row in range(100)))
     engine = Narrow(dict.fromkeys(["pilot", "mate", "clerk"], "aye aye"), token_s=0.002)
-    job = open_job(harbour, tmp_path, engine=engine)
+    executor = LocalExecutor()
+    job = open_job(harbour, tmp_path, engine=engine, executor=executor)
     found = await results(job)
     assert [result.members for result in found.values()] == [("pilot", "mate")] * 100
     assert most == 4
     assert refused > 0
-    assert job.pace.limit <= 8
+    assert executor.pace.limit <= 8
 
 
 async def test_a_budget_and_a_drain_stop_the_job(harbour: Path, tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from consilium import Council, Job, ScriptedEngine
 from consilium.engines.protocol import Prompt
 from consilium.engines.scripted import Reply
+from consilium.jobs.executor import Executor
 from consilium.ledger.protocol import Ledger
 from consilium.ledger.sql import SqlLedger
 from consilium.members.catalogue import Catalogue
@@ -33,6 +34,7 @@ def open_job(
     reply: Reply = "aye",
     engine: ScriptedEngine | None = None,
     ledger: Ledger | None = None,
+    executor: Executor | None = None,
     **spec: object,
 ) -> Job:
     """Return a job on ``folder/in.jsonl`` whose two seats are scripted."""
@@ -42,7 +44,7 @@ def open_job(
         ledger=ledger or SqlLedger(f"sqlite:///{folder / 'ledger.db'}"),
         personas=personas,
     )
-    return Job(council, **{"input": folder / "in.jsonl", "output": folder / "out.jsonl", **spec})
+    return Job(council, executor=executor, **{"input": folder / "in.jsonl", "output": folder / "out.jsonl", **spec})
 
 
 async def main(folder: Path) -> None:

@@ -1,0 +1,51 @@
+"""Where the rows of a job are answered: here in this process, or elsewhere (see `consilium.jobs.ray_executor`)."""
+
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass
+from typing import Protocol, TypeAlias
+
+from consilium.council.council import Council
+from consilium.jobs.pacing import Pace
+from consilium.jobs.request import RowRequest
+from consilium.jobs.result import Result
+from consilium.jobs.row_turn import RowTurns, answering
+
+Answer: TypeAlias = Callable[[RowRequest], Awaitable[Result]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """One run of a job, as whoever answers its rows knows it."""
+
+    job_id: str
+    attempts: int
+    """How often a row may fail in all."""
+    is_new: bool
+    """Whether the job runs for the first time, so that none of its rows is in the ledger."""
+
+
+class Executor(Protocol):
+    """Opens whatever answers rows, for the time of one run.
+
+    The job decides which row is begun when, and writes the results; an executor only answers, each row once for the
+    ledger however often it has to begin.
+    """
+
+    def answers(self, council: Council, run: Run) -> AbstractAsyncContextManager[Sequence[Answer]]:
+        """Yield as many functions as there are that answer rows; of the job's rows in hand each gets its share."""
+        ...
+
+
+class LocalExecutor:
+    """Answers in this process, as many rows at one time as the engine takes on."""
+
+    def __init__(self) -> None:
+        self.pace = Pace()
+
+    @asynccontextmanager
+    async def answers(self, council: Council, run: Run) -> AsyncGenerator[Sequence[Answer]]:
+        """Yield the one that there is here."""
+        async with answering(council, self.pace) as council:
+            turns = RowTurns(council, job_id=run.job_id, attempts=run.attempts, is_new=run.is_new)
+            yield [turns.answer]
