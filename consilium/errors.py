@@ -31,7 +31,7 @@
     │   ├── LedgerFull                    no room is left on its disk
     │   ├── TurnBusy                      somebody who lives is playing the turn
     │   └── LedgerVersion                 its schema is not this version's
-    ├── JobError (OSError)                a job's files: unwritable, full, in use, or of another job
+    ├── JobError (OSError)                a job's files or its cluster: unwritable, in use, or not there
     ├── TurnFailed (RuntimeError)         a turn in which nobody made a statement
     └── MissingExtra (ImportError)        an optional dependency is not installed
 

@@ -59,6 +59,11 @@ def restrict_checkpoints() -> None:
     os.environ.setdefault("LANGGRAPH_STRICT_MSGPACK", "true")  # noqa: TID251 - LangGraph's own switch
 
 
+def keep_ray_quiet() -> None:
+    """Have Ray send nobody its usage statistics. It looks at the environment when it is imported first."""
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # noqa: TID251 - Ray's own switch
+
+
 class Settings(BaseSettings):
     """Everything that can be configured, in one frozen value."""
 
@@ -98,6 +103,12 @@ class Settings(BaseSettings):
     deadline_s: Annotated[float, Field(gt=0)] = 120.0
     """Seconds each seat has for its statement."""
     seed: int = 0
+    executor: Literal["local", "ray"] = "local"
+    """Where the rows of a job are answered: in its own process, or by workers on a Ray cluster."""
+    workers: Annotated[int, Field(ge=1, le=1_024)] = 2
+    """Workers on the Ray cluster, each with an engine of its own; a processor's place is taken by each."""
+    ray_address: str | None = None
+    """Of a Ray cluster that runs; without one a cluster is started on this machine, for as long as the job runs."""
     recover: bool = True
     """Whether a council, when it starts, takes up the turns that were cut off."""
     retain_days: Annotated[int, Field(ge=1, le=36_500)] | None = None

@@ -3,6 +3,8 @@
 import asyncio
 import json
 import signal
+import sys
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -31,6 +33,14 @@ if TYPE_CHECKING:
 
 batch_app = typer.Typer(help="Put the rows of a file through the council.", no_args_is_help=True)
 
+OnExecutor = Annotated[
+    str | None,
+    typer.Option("--executor", help="local (this process) or ray (a cluster, by extra).", show_default="local"),
+]
+Workers = Annotated[int | None, typer.Option(min=1, help="On the Ray cluster.", show_default="2")]
+RayAddress = Annotated[
+    str | None, typer.Option(help="Of a Ray cluster that runs; else one is started here.", show_default=False)
+]
 Output = Annotated[Path, typer.Argument(help="The results of a job, as given to --output.")]
 
 
@@ -40,6 +50,7 @@ Output = Annotated[Path, typer.Argument(help="The results of a job, as given to 
         "batch run in.jsonl -o out.jsonl",
         "batch run questions.csv -o out.jsonl --map message=question --map custom_id=id --seats 1",
         "batch run in.jsonl -o out.jsonl --sample 200 --dry-run",
+        "batch run in.jsonl -o out.jsonl --executor ray --workers 4",
         "batch run in.parquet -o out.jsonl --map message=text --stop-after-tokens 1000000 --parquet out.parquet",
     ),
 )
@@ -75,6 +86,9 @@ def run(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Who would sit and what it costs at most; nobody speaks.")
     ] = False,
+    executor: OnExecutor = None,
+    workers: Workers = None,
+    ray_address: RayAddress = None,
     deadline: Deadline = None,
     database: Database = None,
     personas: Personas = None,
@@ -89,7 +103,14 @@ def run(
 
         import_pyarrow()
     job = _job(
-        given(deadline_s=deadline, database=database, personas=personas),
+        given(
+            executor=executor,
+            workers=workers,
+            ray_address=ray_address,
+            deadline_s=deadline,
+            database=database,
+            personas=personas,
+        ),
         input=input_file,
         output=output,
         columns=_mapping(columns or []),
@@ -121,6 +142,9 @@ def status(output: Output, as_json: AsJson = False) -> None:
 @batch_app.command("retry", epilog=examples("batch retry out.jsonl"))
 def retry(
     output: Output,
+    executor: OnExecutor = None,
+    workers: Workers = None,
+    ray_address: RayAddress = None,
     deadline: Deadline = None,
     database: Database = None,
     personas: Personas = None,
@@ -128,7 +152,8 @@ def retry(
 ) -> None:
     """Ask the rows that failed anew, and go on with the job."""
     _, index = _known(output)
-    job = _job(given(deadline_s=deadline, database=database, personas=personas), **index.spec)
+    where = given(executor=executor, workers=workers, ray_address=ray_address)
+    job = _job(where | given(deadline_s=deadline, database=database, personas=personas), **index.spec)
     aside().print(f"{job.retry()} rows are asked anew")
     asyncio.run(_run(job, as_json))
 
@@ -163,12 +188,13 @@ def _job(settings: dict[str, Any], **spec: object) -> "Job":
     from pydantic import ValidationError
 
     from consilium.council.council import Council
+    from consilium.jobs.executor import executor_of
     from consilium.jobs.job import Job
 
     with provisioning() as progress:
         council = Council.open(progress=progress, **settings)
     try:
-        return Job(council, executor=None, **spec)
+        return Job(council, executor=executor_of(council.parts.settings), **spec)
     except ValidationError as error:
         fault = error.errors()[0]
         where = ".".join(map(str, fault["loc"]))
@@ -189,7 +215,7 @@ async def _run(job: "Job", as_json: bool) -> None:
     asyncio.get_running_loop().add_signal_handler(signal.SIGINT, interrupted)
     bar = _bar()
     try:
-        with bar:
+        with bar, redirect_stdout(sys.stderr):  # where Ray tells of what it replaces
             task = bar.add_task("", total=None, tokens=0, rows=0, rate=0.0)
             async for _ in job.run():
                 if (index := job.index) is not None:

@@ -3,6 +3,7 @@
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol, TypeAlias
 
 from consilium.council.council import Council
@@ -10,6 +11,7 @@ from consilium.jobs.pacing import Pace
 from consilium.jobs.request import RowRequest
 from consilium.jobs.result import Result
 from consilium.jobs.row_turn import RowTurns, answering
+from consilium.settings import Settings
 
 Answer: TypeAlias = Callable[[RowRequest], Awaitable[Result]]
 
@@ -35,6 +37,20 @@ class Executor(Protocol):
     def answers(self, council: Council, run: Run) -> AbstractAsyncContextManager[Sequence[Answer]]:
         """Yield as many functions as there are that answer rows; of the job's rows in hand each gets its share."""
         ...
+
+
+def executor_of(settings: Settings) -> Executor:
+    """Return the executor that the settings name; a worker's council is opened with the same settings.
+
+    Raises:
+        MissingExtra: Ray is not installed.
+    """
+    if settings.executor == "local":
+        return LocalExecutor()
+    from consilium.jobs.ray_executor import RayExecutor
+
+    opened = partial(Council.open, **dict(settings))
+    return RayExecutor(opened, workers=settings.workers, address=settings.ray_address)
 
 
 class LocalExecutor:

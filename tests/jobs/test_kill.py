@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 
-def start(folder: Path) -> "subprocess.Popen[bytes]":
+def start(folder: Path, *on_ray: str) -> "subprocess.Popen[bytes]":
     environment = {**os.environ, "CONSILIUM_PERSONAS": str(folder / "personas")}
-    return subprocess.Popen([sys.executable, "-m", "tests.support.job_child", str(folder)], env=environment)
+    return subprocess.Popen([sys.executable, "-m", "tests.support.job_child", str(folder), *on_ray], env=environment)
 
 
 def paid(folder: Path) -> Counter[str]:
@@ -34,31 +34,42 @@ def of_rows(calls: Counter[str], ids: list[str]) -> dict[str, int]:
     return {f"{member} row {row}": calls[f"{member} row {row}"] for row in ids for member in ("pilot", "mate")}
 
 
-def kill_many_times(folder: Path, *, rows: int, kills: int, seed: int) -> int:
-    """Kill a job wherever chance will have it, at so many places spread over its rows; return how often it was."""
+def write_rows(folder: Path, rows: int) -> None:
     lines = [json.dumps({"custom_id": str(row), "message": f"row {row}"}) for row in range(rows)]
     (folder / "in.jsonl").write_text("\n".join(lines) + "\n")
+
+
+def wait_until_paid(folder: Path, job: "subprocess.Popen[bytes]", statements: int) -> None:
+    while job.poll() is None and paid(folder).total() < statements:
+        time.sleep(0.001)
+
+
+def check_whole(folder: Path, rows: int, *, kills: int) -> None:
+    """Every row is there once and whole, and paid twice only where it was being answered when something died."""
+    assert (folder / "out.jsonl").read_bytes().endswith(b"\n")
+    assert sorted(map(int, finished(folder))) == list(range(rows))
+    assert 0 <= paid(folder).total() - 2 * rows <= 2 * 16 * kills
+
+
+def kill_many_times(folder: Path, *on_ray: str, rows: int, kills: int, seed: int) -> int:
+    """Kill a job wherever chance will have it, at so many places spread over its rows; return how often it was."""
+    write_rows(folder, rows)
     chance, killed = random.Random(seed), 0
     for place in sorted(chance.sample(range(2, 2 * rows), kills)):
         before = finished(folder)
         cost = of_rows(paid(folder), before)
-        job = start(folder)
-        while job.poll() is None and paid(folder).total() < place:
-            time.sleep(0.001)
+        job = start(folder, *on_ray)
+        wait_until_paid(folder, job, place)
         time.sleep(chance.random() * 0.01)
         killed += job.poll() is None
         job.kill()
         job.wait()
         assert of_rows(paid(folder), before) == cost
         assert finished(folder)[: len(before)] == before
-    job = start(folder)
-    assert job.wait(timeout=120) == 0
+    assert start(folder, *on_ray).wait(timeout=300) == 0
+    check_whole(folder, rows, kills=kills)
     content = (folder / "out.jsonl").read_bytes()
-    assert content.endswith(b"\n")
-    assert sorted(map(int, finished(folder))) == list(range(rows))
-    again = paid(folder).total() - 2 * rows
-    assert again <= 2 * 16 * kills  # statements that were being made when the process died
-    assert start(folder).wait(timeout=60) == 0
+    assert start(folder, *on_ray).wait(timeout=120) == 0
     assert (folder / "out.jsonl").read_bytes() == content
     return killed
 
