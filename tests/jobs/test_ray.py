@@ -15,6 +15,7 @@ from consilium.jobs.footing import Footing
 from consilium.jobs.ray_executor import RayExecutor
 from consilium.ledger.sql import SqlLedger
 from consilium.members.catalogue import Catalogue
+from consilium.settings import keep_ray_quiet
 from tests.jobs.test_kill import (
     check_whole,
     finished,
@@ -60,19 +61,25 @@ def test_workers_stand_where_the_job_stands(harbour: Path, tmp_path: Path) -> No
         footing.check(council(harbour, "ledger.db"))
 
 
+@pytest.fixture(scope="module", autouse=True)
+def beside_others() -> Iterator[None]:
+    """Have Ray neither kill workers for what other processes take of the machine's memory, nor let those go first."""
+    with pytest.MonkeyPatch.context() as patched:
+        for name, value in {"memory_monitor_refresh_ms": "0", "worker_niceness": "0"}.items():
+            patched.setenv(f"RAY_{name}", value)
+        keep_ray_quiet()
+        yield
+
+
 @pytest.fixture(scope="module")
 def cluster() -> "Iterator[Cluster]":
     """Two nodes on this machine, with room for a job's two workers on each."""
-    with pytest.MonkeyPatch.context() as patched:
-        # Ray would kill workers because of what other processes take of the machine's memory.
-        for name, value in {"RAY_memory_monitor_refresh_ms": "0", "RAY_USAGE_STATS_ENABLED": "0"}.items():
-            patched.setenv(name, value)
-        from ray.cluster_utils import Cluster
+    from ray.cluster_utils import Cluster
 
-        nodes = Cluster(initialize_head=True, head_node_args={"num_cpus": 2, "include_dashboard": False})
-        nodes.add_node(num_cpus=2)
-        yield nodes
-        nodes.shutdown()
+    nodes = Cluster(initialize_head=True, head_node_args={"num_cpus": 2, "include_dashboard": False})
+    nodes.add_node(num_cpus=2)
+    yield nodes
+    nodes.shutdown()
 
 
 def workers(folder: Path) -> list[int]:
