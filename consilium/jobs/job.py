@@ -19,9 +19,11 @@ from consilium.council.options import COUNCIL, AskOptions, complete
 from consilium.errors import BadRows, EngineLost, JobError, UnknownMember
 from consilium.jobs.executor import Answer, Executor, LocalExecutor, Run
 from consilium.jobs.files import JobFiles, JobIndex, JobStatus
+from consilium.jobs.pacing import Pace
 from consilium.jobs.request import RequestReader, RowRequest
 from consilium.jobs.result import Result
 from consilium.jobs.roll import Roll
+from consilium.jobs.row_turn import answering
 from consilium.jobs.table import table_rows
 from consilium.ledger.entries import now
 
@@ -140,7 +142,7 @@ class Job:
         """Yield who would sit for each row that is due, and what it would cost at most; nobody speaks."""
         with Roll() as roll:
             await asyncio.to_thread(self._call, roll)
-            async with self._council as council:
+            async with answering(self._council, Pace()) as council:
                 for request in self._due(roll, self._reader()):
                     if isinstance(request, RowRequest):
                         yield await _forecast(council, request)

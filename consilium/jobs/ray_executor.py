@@ -14,6 +14,7 @@ is not paid again.
 import asyncio
 import logging
 import os
+import socket
 from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from functools import partial
@@ -173,10 +174,11 @@ def _cluster(address: str | None, workers: int) -> Iterator[None]:
     connect = partial(ray.init, log_to_driver=False, logging_level=logging.ERROR)
     try:
         if address:
+            _knock(address)
             connect(address)
         else:
             connect("local", num_cpus=workers, object_store_memory=STORE_BYTES, include_dashboard=False)
-    except (ConnectionError, ValueError, RuntimeError) as error:
+    except (OSError, ValueError, RuntimeError) as error:
         raise JobError(
             f"no Ray cluster at {address or 'local'!r}: {error!s:.300}. Start one, or correct it."
         ) from error
@@ -184,3 +186,10 @@ def _cluster(address: str | None, workers: int) -> Iterator[None]:
         yield
     finally:
         ray.shutdown()
+
+
+def _knock(address: str) -> None:
+    """Raise `OSError` where nobody listens: Ray itself would try for many minutes."""
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if port.isdigit():  # else it is "auto", and Ray finds out
+        socket.create_connection((host, int(port)), timeout=10).close()

@@ -26,6 +26,7 @@ def test_help_has_examples(run: Run) -> None:
         (("cancel", "nowhere.jsonl"), "is of no job"),
         (("retry", "nowhere.jsonl"), "is of no job"),
         (("run", "in.jsonl", "-o", "out.jsonl", "--map", "message"), "--map 'message' is not FIELD=COLUMN"),
+        (("run", "in.jsonl", "-o", "out.jsonl", "--executor", "slurm"), "'local' or 'ray'"),
     ],
 )
 def test_what_cannot_be_done_is_told_in_a_line(run: Run, tmp_path: Path, arguments: tuple[str, ...], said: str) -> None:

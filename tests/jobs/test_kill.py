@@ -12,9 +12,14 @@ from pathlib import Path
 import pytest
 
 
-def start(folder: Path, *on_ray: str) -> "subprocess.Popen[bytes]":
+def start(folder: Path, *on_ray: str, alone: bool = False) -> "subprocess.Popen[bytes]":
+    """Start the job's process; ``alone`` makes it the first of its own process group, as a shell does."""
     environment = {**os.environ, "CONSILIUM_PERSONAS": str(folder / "personas")}
-    return subprocess.Popen([sys.executable, "-m", "tests.support.job_child", str(folder), *on_ray], env=environment)
+    return subprocess.Popen(
+        [sys.executable, "-m", "tests.support.job_child", str(folder), *on_ray],
+        env=environment,
+        start_new_session=alone,
+    )
 
 
 def paid(folder: Path) -> Counter[str]:

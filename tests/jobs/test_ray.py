@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from consilium import MemoryLedger
-from consilium.errors import BadSettings, MissingExtra
+from consilium.errors import BadSettings, JobError, MissingExtra
 from consilium.jobs.footing import Footing
 from consilium.jobs.ray_executor import RayExecutor
 from consilium.ledger.sql import SqlLedger
@@ -26,7 +26,7 @@ from tests.jobs.test_kill import (
     wait_until_paid,
     write_rows,
 )
-from tests.support.job_child import open_council
+from tests.support.job_child import on_ray, open_council, open_job
 
 if TYPE_CHECKING:
     from ray.cluster_utils import Cluster
@@ -69,6 +69,14 @@ def beside_others() -> Iterator[None]:
             patched.setenv(f"RAY_{name}", value)
         keep_ray_quiet()
         yield
+
+
+async def test_a_cluster_that_is_not_there_is_told_at_once(harbour: Path, tmp_path: Path) -> None:
+    write_rows(tmp_path, 1)
+    job = open_job(harbour, tmp_path, executor=on_ray(harbour, tmp_path, "127.0.0.1:1"))
+    with pytest.raises(JobError, match=r"no Ray cluster at '127.0.0.1:1': .*refused"):
+        await anext(job.run())
+    assert (tmp_path / "out.jsonl").read_text() == ""
 
 
 @pytest.fixture(scope="module")
@@ -115,9 +123,9 @@ def test_a_worker_that_dies_is_replaced(cluster: "Cluster", harbour: Path, tmp_p
 @pytest.mark.slow
 def test_an_interrupt_drains_and_a_cluster_of_its_own_ends_with_the_job(harbour: Path, tmp_path: Path) -> None:
     write_rows(tmp_path, 500)
-    job = start(tmp_path, "local")
+    job = start(tmp_path, "local", alone=True)
     wait_until_paid(tmp_path, job, 100)
-    job.send_signal(signal.SIGINT)
+    os.killpg(job.pid, signal.SIGINT)  # ^C goes to all of Ray's processes too
     assert job.wait(timeout=120) == 0
     done = finished(tmp_path)
     assert 0 < len(done) < 500
