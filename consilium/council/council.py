@@ -276,9 +276,12 @@ class Council:
 
     async def _look_back(self, graph: Graph) -> None:
         """Purge what need not be kept any longer, and take up what was cut off."""
-        parts = self._parts
-        if parts.settings.retain_days is not None:
-            await retain_quietly(parts.ledger, graph.checkpointer, parts.settings.retain_days)  # type: ignore[arg-type]  # `assemble` sees to it
+        from langgraph.checkpoint.base import BaseCheckpointSaver
+
+        parts, days = self._parts, self._parts.settings.retain_days
+        # A council without checkpoints, as a job's, would leave those of others behind.
+        if days is not None and isinstance(saver := graph.checkpointer, BaseCheckpointSaver):
+            await retain_quietly(parts.ledger, saver, days)
         if parts.settings.recover:
             await recover_quietly(parts.ledger, self._resume)
 
