@@ -278,9 +278,11 @@ class Council:
         """Purge what need not be kept any longer, and take up what was cut off."""
         from langgraph.checkpoint.base import BaseCheckpointSaver
 
-        parts, days = self._parts, self._parts.settings.retain_days
+        from consilium.ledger.sql import SqlLedger
+
+        parts, saver, days = self._parts, graph.checkpointer, self._parts.settings.retain_days
         # A council without checkpoints, as a job's, would leave those of others behind.
-        if days is not None and isinstance(saver := graph.checkpointer, BaseCheckpointSaver):
+        if days and isinstance(saver, BaseCheckpointSaver) and isinstance(parts.ledger, SqlLedger):
             await retain_quietly(parts.ledger, saver, days)
         if parts.settings.recover:
             await recover_quietly(parts.ledger, self._resume)

@@ -238,7 +238,7 @@ def test_the_council_ends_with_its_loop_and_another_begins_with_the_next(open_mo
     ("name", "settings", "error", "named"),
     [
         ("pilto", {}, UnknownMember, "'pilot'"),
-        ("default", {"volume": 11}, BadSettings, "volume=11"),
+        ("default", {"volume": 11}, BadSettings, "setting volume: there is no such setting"),
         ("default", {"seats": 99}, BadSettings, "seats=99"),
     ],
 )

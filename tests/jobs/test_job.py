@@ -108,15 +108,15 @@ async def test_a_busy_engine_is_waited_for(harbour: Path, tmp_path: Path) -> Non
             finally:
                 in_hand -= 1
 
-    write(tmp_path, *(batch_line(str(row), "x") for row in range(100)))
+    write(tmp_path, *(batch_line(str(row), "x") for row in range(200)))
     engine = Narrow(dict.fromkeys(["pilot", "mate", "clerk"], "aye aye"), token_s=0.002)
     executor = LocalExecutor()
     job = open_job(harbour, tmp_path, engine=engine, executor=executor)
     found = await results(job)
-    assert [result.members for result in found.values()] == [("pilot", "mate")] * 100
+    assert [result.members for result in found.values()] == [("pilot", "mate")] * 200
     assert most == 4
     assert refused > 0
-    assert executor.pace.limit <= 8
+    assert executor.pace.limit <= 10
 
 
 async def test_a_budget_and_a_drain_stop_the_job(harbour: Path, tmp_path: Path) -> None:
