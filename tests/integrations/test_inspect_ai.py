@@ -9,7 +9,7 @@ import pytest
 
 pytest.importorskip("inspect_ai", reason="needs pip install 'consilium[inspect]'")
 
-from inspect_ai.log import EvalLog, read_eval_log
+from inspect_ai.log import EvalLog, read_eval_log_async
 from inspect_ai.model import (
     ChatMessage,
     ChatMessageAssistant,
@@ -68,9 +68,10 @@ def open_model(harbour: Path) -> OpenModel:
     return open_
 
 
-def read_log(folder: Path) -> EvalLog:
+async def read_log(folder: Path) -> EvalLog:
+    """Read the log without the call that, inside a loop, changes asyncio for all that the process does later."""
     (file,) = folder.glob("*.eval")
-    return read_eval_log(str(file))
+    return await read_eval_log_async(str(file))
 
 
 async def test_a_task_runs_against_a_council_by_the_command_line(
@@ -80,7 +81,7 @@ async def test_a_task_runs_against_a_council_by_the_command_line(
     model = ("--model", "consilium/default", *arguments(tiny), "-M", "seats=2")
     done = run("inspect_ai", "eval", "tasks/depths.py", *model, "--temperature", "0", "--display", "plain")
     assert done.returncode == 0, done.stdout + done.stderr
-    log = read_log(tmp_path / "logs")
+    log = await read_log(tmp_path / "logs")
     assert (log.status, log.error, len(log.samples or ())) == ("success", None, 3)
     assert {name: score.metrics["accuracy"].value for name, score in _scores(log).items()} == {
         "includes": pytest.approx(2 / 3)

@@ -25,13 +25,13 @@ def settings(tmp_path: Path) -> dict[str, str]:
 
 async def test_inspect_scores_the_council(run: Run, settings: dict[str, str], tmp_path: Path) -> None:
     pytest.importorskip("inspect_ai", reason="needs pip install 'consilium[inspect]'")
-    from inspect_ai.log import read_eval_log
+    from inspect_ai.log import read_eval_log_async
 
     model = ("--model", f"consilium/{COUNCIL}", *(f"-M{name}={value}" for name, value in settings.items()))
     done = run("inspect_ai", "eval", "docs/examples/requests.py", *model, "--display", "plain")
     assert done.returncode == 0, done.stdout + done.stderr
     (file,) = (tmp_path / "logs").glob("*.eval")
-    log = read_eval_log(str(file))
+    log = await read_eval_log_async(str(file))  # the other call changes asyncio for the whole process
     assert log.results is not None
     assert log.results.scores[0].metrics["accuracy"].value >= 0.5  # by chance next to nothing
     async with SqlLedger(settings["database"]) as ledger:
