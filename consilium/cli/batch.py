@@ -41,6 +41,16 @@ Workers = Annotated[int | None, typer.Option(min=1, help="On the Ray cluster.", 
 RayAddress = Annotated[
     str | None, typer.Option(help="Of a Ray cluster that runs; else one is started here.", show_default=False)
 ]
+Columns = Annotated[
+    list[str] | None,
+    typer.Option("--map", help="FIELD=COLUMN for plain rows: message, custom_id, model; may be repeated."),
+]
+Limit = Annotated[int | None, typer.Option(min=1, help="Only the first so many rows.", show_default=False)]
+Sample = Annotated[int | None, typer.Option(min=1, help="Only so many, drawn by --seed.", show_default=False)]
+StopAfter = Annotated[
+    int | None, typer.Option(min=1, help="Begin no row once the job cost so many tokens.", show_default=False)
+]
+InParquet = Annotated[Path | None, typer.Option(help="Write all results here too, at the end.", show_default=False)]
 Output = Annotated[Path, typer.Argument(help="The results of a job, as given to --output.")]
 
 
@@ -59,30 +69,21 @@ def run(
         Path, typer.Argument(metavar="INPUT", help="Rows: .jsonl (OpenAI Batch or plain), .csv, .parquet.")
     ],
     output: Annotated[Path, typer.Option("--output", "-o", help="Results are appended here, a line a row.")],
-    columns: Annotated[
-        list[str] | None,
-        typer.Option("--map", help="FIELD=COLUMN for plain rows: message, custom_id, model; may be repeated."),
-    ] = None,
+    columns: Columns = None,
     model: Annotated[str, typer.Option(help="Of rows that name none: council, router, or a member.")] = "council",
     seats: Seats = None,
     method: HowToConclude = None,
     max_tokens: MaxTokens = None,
     token_budget: TokenBudget = None,
-    limit: Annotated[int | None, typer.Option(min=1, help="Only the first so many rows.", show_default=False)] = None,
-    sample: Annotated[
-        int | None, typer.Option(min=1, help="Only so many, drawn by --seed.", show_default=False)
-    ] = None,
+    limit: Limit = None,
+    sample: Sample = None,
     seed: Annotated[int, typer.Option(help="Of the sample.")] = 0,
-    stop_after_tokens: Annotated[
-        int | None, typer.Option(min=1, help="Begin no row once the job cost so many tokens.", show_default=False)
-    ] = None,
+    stop_after_tokens: StopAfter = None,
     broken: Annotated[
         str, typer.Option(help="Lines that cannot be read: stop (before anything is paid) or skip.")
     ] = "stop",
     concurrency: Annotated[int, typer.Option(min=1, max=4_096, help="Rows in hand at one time.")] = 64,
-    parquet: Annotated[
-        Path | None, typer.Option(help="Write all results here too, at the end.", show_default=False)
-    ] = None,
+    parquet: InParquet = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Who would sit and what it costs at most; nobody speaks.")
     ] = False,
@@ -102,15 +103,9 @@ def run(
         from consilium.jobs.frames import import_pyarrow
 
         import_pyarrow()
+    where = given(executor=executor, workers=workers, ray_address=ray_address)
     job = _job(
-        given(
-            executor=executor,
-            workers=workers,
-            ray_address=ray_address,
-            deadline_s=deadline,
-            database=database,
-            personas=personas,
-        ),
+        where | given(deadline_s=deadline, database=database, personas=personas),
         input=input_file,
         output=output,
         columns=_mapping(columns or []),

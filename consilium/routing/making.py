@@ -81,18 +81,16 @@ def make_router(
         BadSettings: no examples of two members; or as `labelled`.
         MissingExtra: scikit-learn is not installed.
     """
-    settings = settings or FitSettings()
-    members = tuple(group_of)
-    known, weighing = (
-        _as_read(labelled(part, members, heard, settings.temperature), members) for part in (examples, dev)
-    )
-    told = partial(on_step, "reading") if on_step else None
-    read = KeptStates(StateEncoder(encoder, settings.depth), encoder.name, kept, told)
+    settings, members = settings or FitSettings(), tuple(group_of)
+    named = [labelled(part, members, heard, settings.temperature) for part in (examples, dev)]
+    known, weighing = (_as_read(part, members) for part in named)
+    reading = partial(on_step, "reading") if on_step else None
+    read = KeptStates(StateEncoder(encoder, settings.depth), encoder.name, kept, reading)
     deep = _fit_deep(known, stays, read, settings, seed)
     guessed = _guessed(deep, unlabelled, read)
     stage = fit_fast(known, weighing, group_of, encoder, settings, guessed=guessed, seed=seed, on_step=on_step)
     certain, shares = _together(stage, deep, weighing, read)
-    counts = {"examples": len(examples), "unlabelled": len(unlabelled), "heard": len(heard or ()), "dev": len(dev)}
+    parts = {"examples": examples, "unlabelled": unlabelled, "heard": heard or (), "dev": dev}
     card = RouterCard(
         members=members,
         group_of=tuple(group_of.values()),
@@ -102,7 +100,7 @@ def make_router(
         gate=settings.gate,
         certain=certain,
         shares=shares,
-        made={**counts, "seed": seed, "settings": asdict(settings)},
+        made={name: len(part) for name, part in parts.items()} | {"seed": seed, "settings": asdict(settings)},
     )
     return card, {**stage.tensors(), **deep.tensors()}
 
