@@ -22,7 +22,7 @@ from pathlib import Path
 
 import openai
 
-from benchmarks.served import served
+from benchmarks.served import request, served
 from consilium import Council, Job
 from consilium.members.catalogue import Catalogue, Member
 from consilium.settings import data_folder
@@ -64,20 +64,7 @@ async def by_client(url: str, rows: list[Row], concurrency: int) -> Pass:
     async def work() -> None:
         nonlocal tokens
         for member, message in left:
-            sampling = member.persona.sampling
-            answer = await client.chat.completions.create(
-                model=member.content_name,
-                messages=[
-                    {"role": "system", "content": member.persona.system_prompt},
-                    {"role": "user", "content": message},
-                ],
-                max_tokens=sampling.max_tokens,
-                temperature=sampling.temperature,
-                top_p=sampling.top_p,
-                stop=list(sampling.stop) or None,
-                seed=0,
-                extra_body={"repetition_penalty": sampling.repetition_penalty, "min_tokens": sampling.min_tokens},
-            )
+            answer = await client.chat.completions.create(**request(member, message))
             tokens += answer.usage.completion_tokens if answer.usage else 0
 
     started = time.perf_counter()

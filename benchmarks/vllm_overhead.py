@@ -24,7 +24,7 @@ from pathlib import Path
 
 import openai
 from crew import speaking
-from served import real_base, served
+from served import real_base, request, served
 
 from consilium.council.council import Council
 from consilium.council.events import Token
@@ -53,21 +53,9 @@ def raw_way(client: openai.AsyncOpenAI) -> Way:
     """Return how a request is sent without the council."""
 
     async def ask(member: Member, message: str) -> Heard:
-        sampling = member.persona.sampling
         started, first = time.perf_counter(), None
         stream = await client.chat.completions.create(
-            model=member.content_name,
-            messages=[
-                {"role": "system", "content": member.persona.system_prompt},
-                {"role": "user", "content": message},
-            ],
-            max_tokens=sampling.max_tokens,
-            temperature=sampling.temperature,
-            top_p=sampling.top_p,
-            seed=0,
-            stream=True,
-            stream_options={"include_usage": True},
-            extra_body={"repetition_penalty": sampling.repetition_penalty, "min_tokens": sampling.min_tokens},
+            **request(member, message), stream=True, stream_options={"include_usage": True}
         )
         async for chunk in stream:
             if first is None and chunk.choices and chunk.choices[0].delta.content:

@@ -19,6 +19,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from consilium import errors
 from consilium.council.council import Council
 from consilium.engines.protocol import Continuation, Delta, Engine, EngineInfo, Likelihood, Message, Prompt, Spoken
+from consilium.engines.wrapped import Wrapped
 from consilium.errors import BadPersona, BadScript, EngineError
 from consilium.ledger.memory import MemoryLedger
 from consilium.members.files import read_plain, write_whole
@@ -219,29 +220,16 @@ class _TapedRouter:
         raise EngineError(f"the record holds no decision on {request.message!r:.80}. Record the play anew.")
 
 
-class _RecordingEngine:
+class _RecordingEngine(Wrapped):
     """Keeps what another engine answers."""
 
     def __init__(self, engine: Engine, tape: Tape) -> None:
-        self._engine, self._tape = engine, tape
-
-    async def __aenter__(self) -> Self:
-        await self._engine.__aenter__()
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self._engine.__aexit__(kind, error, trace)
-
-    def describe(self) -> EngineInfo:
-        return self._engine.describe()
-
-    async def ensure_ready(self, members: Sequence[str]) -> None:
-        await self._engine.ensure_ready(members)
+        super().__init__(engine)
+        self._tape = tape
 
     async def count_tokens(self, messages: Sequence[Message]) -> int:
-        count = await self._engine.count_tokens(messages)
+        """Keep the count too."""
+        count = await super().count_tokens(messages)
         return self._tape.counts.setdefault(_of_messages(messages), count)
 
     async def generate(self, prompt: Prompt) -> AsyncIterator[Delta | Spoken]:
