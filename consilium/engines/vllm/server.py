@@ -3,6 +3,7 @@
 Nothing is tried twice here. What may be tried again is raised as `Again`, whose cause says what to raise if it is not.
 """
 
+import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager, suppress
 from dataclasses import dataclass
@@ -170,8 +171,8 @@ class Server:
             async with aclosing(self._pieces(stream, model, sampling.max_tokens)) as pieces:
                 yield pieces
         finally:
+            await _unwind(stream)
             await stream.close()
-            await _run_out(stream)
 
     async def log_probabilities(self, model: str, ids: Sequence[int]) -> list[float]:
         """Return the log-probability of each token given those before it, in nats; one fewer than there are tokens.
@@ -244,14 +245,15 @@ async def _translated(url: str, model: str, key: str | None) -> AsyncIterator[No
         raise Again(EngineLost(f"{url} does not answer as a vLLM server does: {_said(error, key)}.")) from error
 
 
-async def _run_out(stream: openai.AsyncStream[ChatCompletionChunk]) -> None:
-    """Bring the client's generators over a closed answer to their end.
+async def _unwind(stream: openai.AsyncStream[ChatCompletionChunk]) -> None:
+    """End the generators that read an answer, from the innermost on: read for no time at all, and be cancelled there.
 
-    One left in the middle is ended by the garbage collector, in any order, also while another one runs it.
+    Closing the answer ends none of them; the garbage collector would, in any order, also while another one runs it.
     """
-    with suppress(StopAsyncIteration, openai.APIError, httpx2.HTTPError, httpx2.StreamError, *_STRANGE):
-        while True:
-            await anext(stream)
+    with suppress(TimeoutError, openai.APIError, httpx2.HTTPError, httpx2.StreamError, *_STRANGE):
+        async with asyncio.timeout(0):
+            async for _ in stream:
+                pass
 
 
 def _following(schema: Mapping[str, Any]) -> ResponseFormatJSONSchema:

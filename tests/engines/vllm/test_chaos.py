@@ -1,6 +1,8 @@
 """Turns of a council whose server misbehaves: each ends in time, typed, and stands in the ledger once."""
 
 import asyncio
+import gc
+import sys
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
@@ -125,6 +127,13 @@ class TestFake:
         after, log = await post.ask()
         assert after is not None
         assert errors(log) == [], "the next turn is as good as any"
+
+    async def test_no_part_of_a_broken_answer_is_left_to_the_garbage_collector(self, post: Outpost) -> None:
+        left: list[str] = []
+        sys.set_asyncgen_hooks(finalizer=lambda generator: left.append(generator.__qualname__))
+        await post.ask("model", "model")
+        gc.collect()
+        assert set(left) <= {"AsyncStream.__aiter__"}, "the outermost, which reads nothing by itself"
 
     async def test_whatever_comes_every_turn_ends(self, post: Outpost) -> None:
         chance = Random(6)
