@@ -60,10 +60,11 @@ def test_newcomers_keep_the_odds_of_those_who_were_there(path: DeepPath) -> None
 
 def test_one_kind_of_state_that_misleads_does_not_undo_the_other() -> None:
     points, labels = states(400, members=4)
-    points[:, 1] += 50 * torch.eye(HIDDEN)[labels + 10]  # tells members apart as no request does that is tried
+    points[:, 1] += 50 * torch.eye(HIDDEN)[labels + 10]
     misled = DeepPath.fit(points, torch.eye(4)[labels], directions=12)
     points, labels = states(200, members=4, seed=1)
-    assert (misled.logits(points).argmax(-1) == labels).float().mean() > 0.8
+    points[:, 1] += 15 * torch.eye(HIDDEN)[(labels + 1) % 4 + 10]  # less of it, and another member's
+    assert (misled.logits(points).argmax(-1) == labels).float().mean() > 0.9
 
 
 def test_targets_may_be_soft(path: DeepPath) -> None:
