@@ -90,8 +90,8 @@ async def _fitting(message: str, history: list[Message], options: TurnOptions, p
     That is all the caller hands over, and as much of the session's newest history as the context still holds.
     """
     personas = [member.persona for member in parts.catalogue.members.values()]
-    longest = max((options.system_prompt(persona) for persona in personas), key=len)
-    reply = max(options.sampling(persona).max_tokens for persona in personas)
+    longest = options.system_prompt(max(personas, key=lambda persona: len(persona.system_prompt)))
+    reply = options.max_tokens or max(persona.sampling.max_tokens for persona in personas)
     context = parts.engine.describe().context_tokens
     while True:
         heard = [*options.history, *history]

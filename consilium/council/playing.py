@@ -70,10 +70,11 @@ async def play(
 async def _run(graph: Graph, admission: Admission, context: TurnContext) -> None:
     from langchain_core.runnables import RunnableConfig
 
-    config = RunnableConfig(configurable={"thread_id": admission.turn.id}, recursion_limit=RECURSION_LIMIT)
-    durability = DURABILITY if graph.checkpointer else None  # without a saver LangGraph wants none
+    config, saved = RunnableConfig(recursion_limit=RECURSION_LIMIT), graph.checkpointer is not None
+    if saved:  # else LangGraph would hand the thread's id from node to node for nothing
+        config["configurable"] = {"thread_id": admission.turn.id}
     try:
-        await graph.ainvoke(admission.state, config, context=context, durability=durability)
+        await graph.ainvoke(admission.state, config, context=context, durability=DURABILITY if saved else None)
     except Exception as error:
         if context.emitter.ending is None:
             raise

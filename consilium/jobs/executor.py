@@ -1,7 +1,8 @@
 """Where the rows of a job are answered: here in this process, or elsewhere (see `consilium.jobs.ray_executor`)."""
 
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+import gc
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import Protocol, TypeAlias
@@ -64,4 +65,22 @@ class LocalExecutor:
         """Yield the one that there is here."""
         async with answering(council, self.pace) as council:
             turns = RowTurns(council, job_id=run.job_id, attempts=run.attempts, is_new=run.is_new)
-            yield [turns.answer]
+            with _heap_frozen():
+                yield [turns.answer]
+
+
+@contextmanager
+def _heap_frozen() -> Iterator[None]:
+    """Keep the garbage collector from walking again and again over all that stands before the first row.
+
+    Libraries, catalogue and engine are some hundred thousand objects that outlive the job, and going over them took a
+    tenth of its time. A heap that the caller has frozen already stays so.
+    """
+    if gc.get_freeze_count():
+        yield
+        return
+    gc.freeze()
+    try:
+        yield
+    finally:
+        gc.unfreeze()

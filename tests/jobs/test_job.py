@@ -1,5 +1,6 @@
 """A job answers each row once; what is wrong with a row is the row's, what is wrong with the input comes first."""
 
+import gc
 import json
 from pathlib import Path
 
@@ -41,6 +42,13 @@ async def test_a_row_names_who_answers(harbour: Path, tmp_path: Path) -> None:
     line = json.loads((tmp_path / "out.jsonl").read_text().splitlines()[0])
     assert line["response"]["body"]["choices"][0]["message"]["content"] == "aye"
     assert line["error"] is None
+
+
+async def test_the_callers_heap_is_left_as_it_was(harbour: Path, tmp_path: Path) -> None:
+    write(tmp_path, batch_line("a", "x"), batch_line("b", "x"))
+    frozen = [gc.get_freeze_count() async for _ in open_job(harbour, tmp_path).run()]
+    assert all(frozen)
+    assert gc.get_freeze_count() == 0
 
 
 async def test_running_again_finishes_what_is_missing(harbour: Path, tmp_path: Path) -> None:
