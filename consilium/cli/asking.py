@@ -31,6 +31,14 @@ from consilium.cli.running import run
 if TYPE_CHECKING:
     from consilium.council.turn import Turn
 
+ASK_EXAMPLES = examples(
+    'ask "list the ten largest files under /var/log"',
+    'ask --member philosopher --member cynic --method chair "What is love?"',
+    'ask --json "play some jazz" | tail -n 1',
+)
+CHAT_EXAMPLES = examples("chat", "chat --member philosopher", "chat --session 3f2a…")
+ROUTE_EXAMPLES = examples('route "play some jazz"', 'route --explain "play some jazz"', 'route --json "play some jazz"')
+
 
 def ask(
     messages: Annotated[list[str], typer.Argument(help="One message, or several that are asked one after another.")],
@@ -64,17 +72,6 @@ def ask(
     )
     settings = given(deadline_s=deadline, database=database, personas=personas)
     run(_ask(messages, session, chosen, settings, as_json))
-
-
-ask.__doc__ = (
-    (ask.__doc__ or "")
-    + "\n\n"
-    + examples(
-        'ask "list the ten largest files under /var/log"',
-        'ask --member philosopher --member cynic --method chair "What is love?"',
-        'ask --json "play some jazz" | tail -n 1',
-    )
-)
 
 
 async def _ask(
@@ -134,9 +131,6 @@ def chat(
         max_tokens=max_tokens,
     )
     run(_chat(session, chosen, given(database=database, personas=personas)))
-
-
-chat.__doc__ = (chat.__doc__ or "") + "\n\n" + examples("chat", "chat --member philosopher", "chat --session 3f2a…")
 
 
 async def _chat(session_id: str | None, chosen: dict[str, Any], settings: dict[str, Any]) -> None:
@@ -211,10 +205,3 @@ def route(
         console.print(f"  {name:<16} {score:6.3f}  {'█' * round(score * 30):<30}  {place}")
     if explanation:
         print_explanation(explanation)
-
-
-route.__doc__ = (
-    (route.__doc__ or "")
-    + "\n\n"
-    + examples('route "play some jazz"', 'route --explain "play some jazz"', 'route --json "play some jazz"')
-)

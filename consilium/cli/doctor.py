@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from consilium.members.catalogue import Catalogue
     from consilium.settings import Settings
 
+DOCTOR_EXAMPLES = examples("doctor", "doctor --no-model --json")
 MIN_EFFECT = 0.01
 """Least difference from the base, in nats a token, for an adapter to count as doing anything."""
 
@@ -157,6 +158,3 @@ async def _ledger(settings: "Settings") -> str:
     async with SqlLedger(settings.database) as ledger:
         newest = await ledger.turns(limit=1)
         return f"{ledger.url}, schema {HEAD}, " + (f"last turn {newest[0].turn.id}" if newest else "no turn yet")
-
-
-doctor.__doc__ = (doctor.__doc__ or "") + "\n\n" + examples("doctor", "doctor --no-model --json")

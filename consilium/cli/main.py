@@ -6,15 +6,15 @@ from typing import Annotated
 import typer
 
 import consilium
-from consilium.cli.asking import ask, chat, route
+from consilium.cli.asking import ASK_EXAMPLES, CHAT_EXAMPLES, ROUTE_EXAMPLES, ask, chat, route
 from consilium.cli.batch import batch_app
 from consilium.cli.consoles import aside
-from consilium.cli.doctor import doctor
+from consilium.cli.doctor import DOCTOR_EXAMPLES, doctor
 from consilium.cli.engine import engine_app
 from consilium.cli.evaluating import eval_app
 from consilium.cli.ledger import ledger_app, outcome_app
 from consilium.cli.members import members_app
-from consilium.cli.play import play
+from consilium.cli.play import PLAY_EXAMPLES, play
 from consilium.cli.rendering import clean
 from consilium.cli.reporting import REPORT_EXAMPLES, report
 from consilium.cli.routers import POLICY_EXAMPLES, eval_policy, router_app
@@ -31,10 +31,10 @@ app = typer.Typer(
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
 )
-app.command()(ask)
-app.command()(chat)
-app.command()(route)
-app.command()(play)
+app.command(epilog=ASK_EXAMPLES)(ask)
+app.command(epilog=CHAT_EXAMPLES)(chat)
+app.command(epilog=ROUTE_EXAMPLES)(route)
+app.command(epilog=PLAY_EXAMPLES)(play)
 train_app.command("router", epilog=TRAIN_EXAMPLES)(train_router)
 eval_app.command("router", epilog=EVAL_EXAMPLES)(eval_router)
 eval_app.command("run", epilog=SUITE_EXAMPLES)(eval_run)
@@ -48,7 +48,7 @@ app.add_typer(eval_app, name="eval")
 app.add_typer(outcome_app, name="outcome")
 app.add_typer(ledger_app, name="ledger")
 app.add_typer(engine_app, name="engine")
-app.command()(doctor)
+app.command(epilog=DOCTOR_EXAMPLES)(doctor)
 
 
 def _version(asked: bool) -> None:

@@ -41,7 +41,7 @@ def list_members(context: typer.Context, personas: Personas = None, as_json: AsJ
     out().print(table)
 
 
-@members_app.command()
+@members_app.command(epilog=examples("members show operator"))
 def show(name: str, personas: Personas = None) -> None:
     """Show one member: its persona, its adapter, and where it comes from."""
     typer.echo(json.dumps(_described(_catalogue(personas).get(name), whole=True), indent=2, ensure_ascii=False))

@@ -24,6 +24,12 @@ if TYPE_CHECKING:
     from consilium.scripts.play import Check, Play, Said
     from consilium.scripts.script import Script
 
+PLAY_EXAMPLES = examples(
+    "play debate",
+    "play debate --set topic=courage",
+    "play my.play.toml --record my.replay.json",
+    "play my.play.toml --replay my.replay.json --json",
+)
 FOUND_CHARS = 160
 
 
@@ -73,18 +79,6 @@ def play(
         aside().print(f"recorded in {record}")
     if not played.passed:
         raise typer.Exit(1)
-
-
-play.__doc__ = (
-    (play.__doc__ or "")
-    + "\n\n"
-    + examples(
-        "play debate",
-        "play debate --set topic=courage",
-        "play my.play.toml --record my.replay.json",
-        "play my.play.toml --replay my.replay.json --json",
-    )
-)
 
 
 def _list() -> None:

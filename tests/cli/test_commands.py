@@ -2,10 +2,14 @@
 
 import json
 import sqlite3
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from typer.core import TyperGroup
+from typer.main import get_command
 
+from consilium.cli.main import app
 from consilium.ledger.sql import SqlLedger
 from consilium.settings import data_folder
 from consilium.testing.ledger import whole_turn
@@ -21,24 +25,15 @@ async def recorded(tmp_path: Path) -> str:
     return "t1"
 
 
-@pytest.mark.parametrize(
-    "command",
-    [
-        "ask",
-        "chat",
-        "route",
-        "play",
-        "members",
-        "members import",
-        "members export",
-        "train member",
-        "train multitask",
-        "eval members",
-        "outcome add",
-        "ledger show",
-        "doctor",
-    ],
-)
+def commands(command: object, *path: str) -> Iterator[str]:
+    if isinstance(command, TyperGroup):
+        for name, inner in command.commands.items():
+            yield from commands(inner, *path, name)
+    else:
+        yield " ".join(path)
+
+
+@pytest.mark.parametrize("command", [*commands(get_command(app)), "members"])
 def test_every_command_explains_itself_with_an_example(run: Run, command: str) -> None:
     done = run(*command.split(), "--help")
     assert done.returncode == 0
