@@ -13,6 +13,9 @@ from consilium.council.events import Admitted, Concluded, Decided, Event, Stated
 from consilium.council.turn import Turn
 from consilium.ledger.entries import DecisionEntry, SeatEntry, StatementEntry
 
+SHOWN_SCORES = 5
+"""Of the members that come first; `consilium route` shows all."""
+
 
 class Transcript:
     """Shows the events of one turn.
@@ -63,12 +66,13 @@ class Transcript:
 
 
 def decided(decision: DecisionEntry) -> RenderableType:
-    """Return who sits, and every member's score."""
+    """Return who sits, and the scores that came first."""
     seats = ", ".join(f"[bold]{seat.member}[/bold] {seat.weight:.2f}" for seat in decision.seats)
     if decision.router == "pinned":  # nobody was chosen, so that the scores explain nothing
         return f"[cyan]seats[/cyan]    {seats}  [dim](pinned)[/dim]"
     ranked = sorted(decision.scores.items(), key=lambda item: -item[1])
-    scores = "  ".join(f"{name} {score:.2f}" for name, score in ranked)
+    scores = "  ".join(f"{name} {score:.2f}" for name, score in ranked[:SHOWN_SCORES])
+    scores += "  …" if len(ranked) > SHOWN_SCORES else ""
     why = "nobody fits; the bare base sits" if decision.abstained else f"{decision.router} router"
     return f"[cyan]seats[/cyan]    {seats}  [dim]({why}; scores: {scores})[/dim]"
 

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 WORSE = 0.001
 """How much more often than both stages together the fast one may be wrong where it is trusted alone."""
-ASKED = 0.15
+ASKED = 0.24
 """Share of the requests, those that the fast stage is least sure of, on which the deep one is asked whatever that is
 worth on them: requests of another kind look like these, and there the fast stage is surer than right."""
 _AT_ONCE = 256

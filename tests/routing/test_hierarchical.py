@@ -10,7 +10,7 @@ from consilium.members.base import Base
 from consilium.members.catalogue import Catalogue
 from consilium.routing.cascade import joined
 from consilium.routing.hierarchical import HierarchicalRouter
-from consilium.routing.making import certainty, make_router, weighed
+from consilium.routing.making import ASKED, certainty, make_router, weighed
 from consilium.routing.protocol import Request
 from consilium.routing.router_file import MAX_BYTES, RouterTensors, read_router, write_router
 from consilium.testing.router import RouterConformance
@@ -173,7 +173,7 @@ class TestWeighing:
             fast, deep = self.stages(good)
             shares = weighed(fast, deep, torch.eye(3)[self.labels])
             alone = float((fast.amax(-1) >= certainty(fast, deep, shares, self.labels)).float().mean())
-            assert (alone > 0.8) if trusted else (alone < 0.1)
+            assert alone == pytest.approx(1 - ASKED, abs=0.01) if trusted else alone < 0.1
 
     def test_a_newcomer_keeps_its_lead_over_the_others(self) -> None:
         fast, deep = torch.tensor([[0.7, 0.3]]), torch.tensor([[1.0, 2.0, 4.0]])
