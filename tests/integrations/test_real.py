@@ -28,7 +28,7 @@ async def test_inspect_scores_the_council(run: Run, settings: dict[str, str], tm
     from inspect_ai.log import read_eval_log_async
 
     model = ("--model", f"consilium/{COUNCIL}", *(f"-M{name}={value}" for name, value in settings.items()))
-    done = run("inspect_ai", "eval", "docs/examples/requests.py", *model, "--display", "plain")
+    done = run("inspect_ai", "eval", "docs/examples/six_requests.py", *model, "--display", "plain")
     assert done.returncode == 0, done.stdout + done.stderr
     (file,) = (tmp_path / "logs").glob("*.eval")
     log = await read_eval_log_async(str(file))  # the other call changes asyncio for the whole process
