@@ -36,7 +36,7 @@ def run(tmp_path: Path) -> Run:
             text=True,
             check=False,
             input=stdin,
-            timeout=240,
+            timeout=600,
             cwd=tmp_path,
             env={**surroundings, **changes},
         )
