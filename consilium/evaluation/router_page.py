@@ -51,14 +51,16 @@ def router_page(
         pictures: what each shows, and its file name.
     """
     worth = trials[first].worth
+    stages = [name for name in trials if name.startswith(f"{first} (")]
+    others = [name for name in trials if name not in (first, *stages, *UNFAIR)]
     parts = [
         "# Routers, side by side",
         f"Written by the command that tried them:\n\n```\n{command}\n```",
         _HOW_TO_READ,
         "## By kind of request",
         _kinds(trials),
-        f"## {first} against the best of the others",
-        _gains(trials, first),
+        *((f"## {first} against the best of the others", _gains(trials, first, others)) if others else ()),
+        *((f"## {first} against the better of its stages", _gains(trials, first, stages)) if stages else ()),
         "## By condition",
         _conditions(trials),
         f"## By member: {first}",
@@ -115,14 +117,14 @@ def _kinds(trials: Trials) -> str:
     return table(("router", *kinds, "ECE", "Brier", "ms"), lines)
 
 
-def _gains(trials: Trials, first: str) -> str:
-    others = {name: by_kind(each.conditions) for name, each in trials.items() if name != first and name not in UNFAIR}
+def _gains(trials: Trials, first: str, others: Sequence[str]) -> str:
+    kinds = {name: by_kind(trials[name].conditions) for name in others}
     lines = []
     for kind, routed in by_kind(trials[first].conditions).items():
-        best = max(others, key=lambda name: others[name][kind].hits.mean())
-        shares = (percent(float(each.hits.mean())) for each in (routed, others[best][kind]))
-        lines.append((kind, str(len(routed.right)), *shares, best, interval(gain(routed, others[best][kind]))))
-    return table(("requests", "count", first, "best other", "which", "difference"), lines)
+        best = max(others, key=lambda name: kinds[name][kind].hits.mean())
+        shares = (percent(float(each.hits.mean())) for each in (routed, kinds[best][kind]))
+        lines.append((kind, str(len(routed.right)), *shares, best, interval(gain(routed, kinds[best][kind]))))
+    return table(("requests", "count", first, "best", "which", "difference"), lines)
 
 
 def _conditions(trials: Trials) -> str:

@@ -33,7 +33,7 @@ def contestants(
         catalogue: the members that may sit.
         requests: to fit the baselines on; the oracle is told the answers to those to try.
         base: what the centroid and the fitted ones read with.
-        fitted: files of fitted routers, by the name that tables give them.
+        fitted: files of fitted routers, by the name that tables give them; each also decides by one stage alone.
         seed: of what is drawn.
     """
     right = {each.message: each.member for trial in requests.trials.values() for each in trial}
@@ -54,12 +54,18 @@ def contestants(
     def classifying(make: Callable[[], Classifier]) -> Router:
         return ClassifierRouter(make(), catalogue)
 
-    def reading(file: Path) -> Router:
-        return HierarchicalRouter(read_router(file), base, catalogue)
+    def reading(file: Path, **changed: object) -> Router:
+        read = read_router(file)
+        card = read.card.model_copy(update=changed)
+        return HierarchicalRouter(read.model_copy(update={"card": card}), base, catalogue)
 
     made: dict[str, Callable[[], Router]] = {name: partial(classifying, make) for name, make in classifiers.items()}
     made["centroid"] = lambda: CentroidRouter(base, catalogue)
-    return {**made, **{name: partial(reading, file) for name, file in fitted.items()}}
+    for name, file in fitted.items():
+        made[name] = partial(reading, file)
+        made[f"{name} (fast)"] = partial(reading, file, certain=0.0)
+        made[f"{name} (deep)"] = partial(reading, file, certain=2.0, shares=(0.0, 1.0))
+    return made
 
 
 def _few(fit: Sequence[Example], seed: int) -> list[Example]:

@@ -60,6 +60,13 @@ def test_the_page_says_who_is_better_and_by_how_much() -> None:
     assert "![Usage](a.svg)" in page
 
 
+def test_a_routers_own_stages_are_no_baselines() -> None:
+    trials = {"learned": TRIALS["learned"], "learned (fast)": TRIALS["words"], "learned (deep)": TRIALS["oracle"]}
+    page = router_page(trials, {}, first="learned", fallback="cook", command="", pictures=[])
+    assert "best of the others" not in page
+    assert "| layout | 2 | 100.0 | 100.0 | learned (deep) | +0.0 [" in page
+
+
 def test_the_page_says_what_decisions_were_worth() -> None:
     page = router_page(TRIALS, UNSEEN, first="learned", fallback="cook", command="consilium eval router", pictures=[])
     assert "| learned | 95.0 | 60.0 | 54.0 | 90.0 | 0.200 |" in page
