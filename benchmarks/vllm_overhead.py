@@ -117,7 +117,7 @@ async def overhead(council: Council, members: list[Member], url: str, asked: arg
     for number in range(asked.rounds + 1):
         seconds = {}
         for name in sorted(ways, reverse=bool(number % 2)):
-            messages = [QUESTION.format(n=f"{number}-{request}{name[0]}") for request in range(asked.requests)]
+            messages = [QUESTION.format(n=f"{number}-{place}{name[0]}") for place in range(asked.requests)]
             seconds[name], found = await sent(ways[name], members, messages)
             firsts[name] += [1e3 * each.first_s for each in found] if number else []  # the first round warms up
         print("   ".join(f"{name} {seconds[name]:6.2f} s" for name in ways), flush=True)

@@ -73,8 +73,7 @@ class LocalExecutor:
 def _heap_frozen() -> Iterator[None]:
     """Keep the garbage collector from walking again and again over all that stands before the first row.
 
-    Libraries, catalogue and engine are some hundred thousand objects that outlive the job, and going over them took a
-    tenth of its time. A heap that the caller has frozen already stays so.
+    Libraries, catalogue and engine outlive the job. A heap that the caller has frozen already stays so.
     """
     if gc.get_freeze_count():
         yield
