@@ -57,6 +57,15 @@ class Routed:
             if (self.right == number).any()
         }
 
+    def narrowed(self) -> "Routed":
+        """Return the same where nobody may sit but the members for whom some of the requests are."""
+        allowed = np.unique(self.right)
+        kept = self.scores[:, allowed]
+        total = kept.sum(1, keepdims=True)
+        shares = np.divide(kept, total, out=np.full_like(kept, 1 / len(allowed)), where=total > 0)
+        names = tuple(self.members[number] for number in allowed)
+        return Routed(members=names, scores=shares, right=np.searchsorted(allowed, self.right))
+
     def reliability(self) -> list[tuple[float, float, int]]:
         """Return mean certainty, share of right ones and count for each bin of certainty that holds any."""
         sure = self.scores.max(1)

@@ -1,6 +1,7 @@
 """The page about routers: tables of trials, in Markdown."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from statistics import fmean
 from typing import Any
 
@@ -19,6 +20,11 @@ together. A kind that bears a folder's name holds the rows, in whatever form, of
 Shares in percent of requests whose first member is the right one; in brackets the 95 % interval of a difference,
 requests drawn in pairs."""
 
+_WHOLE = ("raw", "phrased")
+"""Conditions that hold requests for every member of a folder."""
+_NARROWED = """\
+The same scores where nobody may sit but the members whose work these requests are: a sentence to translate, without an
+instruction, is as good as one to answer."""
 _WORTH = """\
 Whoever a router seats answers the row. *own*: what the row's own member would have earned in its headline metric;
 *routed*: what those who were seated did; *regret*: nats a token by which the reference is likelier under the best
@@ -61,6 +67,11 @@ def router_page(
         _kinds(trials),
         *((f"## {first} against the best of the others", _gains(trials, first, others)) if others else ()),
         *((f"## {first} against the better of its stages", _gains(trials, first, stages)) if stages else ()),
+        *(
+            ("## Among those alone whose work it is", _NARROWED, _narrowed(trials, first, others))
+            if others and narrowed(trials[first])
+            else ()
+        ),
         "## By condition",
         _conditions(trials),
         f"## By member: {first}",
@@ -95,11 +106,17 @@ def figures(tried: Tried) -> dict[str, Any]:
         "ms": tried.milliseconds,
         "conditions": {name: float(part.hits.mean()) for name, part in parts.items()},
         "kinds": {kind: float(routed.hits.mean()) for kind, routed in by_kind(parts).items()},
+        "narrowed": {kind: float(routed.hits.mean()) for kind, routed in narrowed(tried).items()},
     }
     if worth:
         found |= {"of_oracle": _of_oracle(worth), "regret": fmean(each.regret for each in worth)}
         found["worth"] = {each.task: {"own": each.own, "routed": each.routed, "regret": each.regret} for each in worth}
     return found
+
+
+def narrowed(tried: Tried) -> dict[str, Routed]:
+    """Return the trials that are for every member of a folder, with nobody but those members to sit."""
+    return {name: part.narrowed() for name, part in tried.conditions.items() if name in _WHOLE}
 
 
 def _of_oracle(worth: Sequence[Worth]) -> float:
@@ -125,6 +142,10 @@ def _gains(trials: Trials, first: str, others: Sequence[str]) -> str:
         shares = (percent(float(each.hits.mean())) for each in (routed, kinds[best][kind]))
         lines.append((kind, str(len(routed.right)), *shares, best, interval(gain(routed, kinds[best][kind]))))
     return table(("requests", "count", first, "best", "which", "difference"), lines)
+
+
+def _narrowed(trials: Trials, first: str, others: Sequence[str]) -> str:
+    return _gains({name: replace(tried, conditions=narrowed(tried)) for name, tried in trials.items()}, first, others)
 
 
 def _conditions(trials: Trials) -> str:

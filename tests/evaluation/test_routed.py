@@ -57,3 +57,12 @@ def test_scores_that_do_not_fit_are_refused(scores: list[list[float]], right: li
 def test_other_requests_cannot_be_compared() -> None:
     with pytest.raises(BadRows, match="different requests"):
         gain(SURE, routed([[1, 0, 0]], [0]))
+
+
+def test_narrowed_to_those_whose_work_it_is_nobody_else_may_sit() -> None:
+    told = routed([[0.2, 0.1, 0.7], [0.1, 0.2, 0.7], [0, 0, 1]], [0, 0, 1])
+    narrowed = told.narrowed()
+    assert narrowed.members == ("pilot", "mate")
+    assert narrowed.scores.sum(1) == pytest.approx(1)
+    assert narrowed.hits.tolist() == [True, False, False]
+    assert not told.hits.any()

@@ -60,6 +60,16 @@ def test_the_page_says_who_is_better_and_by_how_much() -> None:
     assert "![Usage](a.svg)" in page
 
 
+def test_the_page_says_who_is_better_among_those_whose_work_it_is() -> None:
+    pilots_and_mates = {"raw": routed([0, 1] * 9, [2, 2] * 9), "source/x": routed([1], [0])}
+    trials = {**TRIALS, "learned": Tried(conditions=pilots_and_mates, milliseconds=1.5)}
+    trials["words"] = Tried(conditions={**pilots_and_mates, "raw": routed([0, 1] * 9, [0, 1] * 9)}, milliseconds=1.5)
+    page = router_page(trials, {}, first="learned", fallback="cook", command="", pictures=[])
+    assert "| raw | 18 | 0.0 | 100.0 | words | -100.0 [" in page
+    assert "| raw | 18 | 50.0 | 100.0 | words | -50.0 [" in page
+    assert figures(trials["learned"])["narrowed"] == {"raw": 0.5}
+
+
 def test_a_routers_own_stages_are_no_baselines() -> None:
     trials = {"learned": TRIALS["learned"], "learned (fast)": TRIALS["words"], "learned (deep)": TRIALS["oracle"]}
     page = router_page(trials, {}, first="learned", fallback="cook", command="", pictures=[])
