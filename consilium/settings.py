@@ -87,6 +87,9 @@ class Settings(BaseSettings):
     """The folder of the personas as the vLLM servers see it, where that is not as it is seen here."""
     adapters: Annotated[int, Field(ge=1)] = 64
     """Adapters that the embedded engine, or each vLLM server, holds in memory; of more, the likeliest come first."""
+    precision: Literal["float32", "bfloat16"] = "float32"
+    """Of products with the base's weights in the embedded engine: exact, or with activations rounded to bfloat16, which
+    reads prompts and scores replies faster on processors that multiply it (docs/adr/0004-reading-precision.md)."""
     pinned: str = ""
     """Members whose adapters stay in memory whatever comes, separated by commas."""
     seats: Annotated[int, Field(ge=1, le=32)] = 3

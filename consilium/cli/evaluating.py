@@ -6,7 +6,7 @@ import shlex
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
@@ -25,6 +25,11 @@ if TYPE_CHECKING:
     from consilium.settings import Settings
 
 OTHERS_ROWS = 40
+
+Rounding = Annotated[
+    Literal["float32", "bfloat16"] | None,
+    typer.Option(help="Of products with the base's weights: float32 is exact, bfloat16 faster where there is AMX."),
+]
 
 eval_app = typer.Typer(help="Measure members, routers and the council.", no_args_is_help=True)
 
@@ -57,6 +62,7 @@ def eval_members_command(
     resume: Annotated[
         bool, typer.Option("--resume", help="Keep the answers of an evaluation that was cut off.")
     ] = False,
+    precision: Rounding = None,
     work: Annotated[Path, typer.Option(help="Folder where answers are kept.")] = Path("storage/evaluation"),
     page: Annotated[
         Path | None, typer.Option(help="Write the page of results here, and the heatmap beside it.")
@@ -70,7 +76,7 @@ def eval_members_command(
     """
     from consilium.evaluation.tasks import Tasks
 
-    settings, catalogue, chosen = chosen_members(members, data, personas)
+    settings, catalogue, chosen = chosen_members(members, data, personas, precision)
     control = None if multitask is None else _control(multitask, catalogue)
     tasks = Tasks(catalogue.members.values(), data, sample=sample, seed=seed)
     matrix = measure_members(
@@ -120,7 +126,7 @@ def measure_members(
         bar = bar_of("measuring")
         with bar:
             task = bar.add_task("rows", total=asked(tasks, others, multitask=multitask is not None))
-            async with EmbeddedEngine(base_of(settings), catalogue) as engine:
+            async with EmbeddedEngine(base_of(settings), catalogue, precision=settings.precision) as engine:
                 return await measure(
                     Answers(engine, answers, seed=seed),
                     fallback,
@@ -137,12 +143,12 @@ def measure_members(
 
 
 def chosen_members(
-    names: str, data: "Sequence[Path]", personas: Path | None
+    names: str, data: "Sequence[Path]", personas: Path | None, precision: str | None = None
 ) -> "tuple[Settings, Catalogue, Sequence[Member]]":
     """Return the members of those names, or else all that have an adapter and whose rows lie in ``data``."""
     from consilium.training.data import data_of
 
-    settings, catalogue = opened(personas)
+    settings, catalogue = opened(personas, precision)
     chosen = catalogue.pick([name.strip() for name in names.split(",") if name.strip()]) or tuple(
         member for member in catalogue.members.values() if member.adapter and data_of(member, data) is not None
     )
@@ -190,12 +196,12 @@ def command_line() -> str:
     return shlex.join(["consilium", *sys.argv[1:]])
 
 
-def opened(personas: Path | None) -> "tuple[Settings, Catalogue]":
+def opened(personas: Path | None, precision: str | None = None) -> "tuple[Settings, Catalogue]":
     """Return settings and catalogue."""
     from consilium.members.catalogue import Catalogue
     from consilium.settings import Settings
 
-    settings = Settings.load(**given(personas=personas))
+    settings = Settings.load(**given(personas=personas, precision=precision))
     return settings, Catalogue.load(settings.personas)
 
 

@@ -142,7 +142,7 @@ def _heard(
     async def run() -> "NDArray[np.float64]":
         with bar_of("hearing") as bar:
             task = bar.add_task("rows", total=len(rows) * len(catalogue.members))
-            async with EmbeddedEngine(base_of(settings), catalogue) as engine:
+            async with EmbeddedEngine(base_of(settings), catalogue, precision=settings.precision) as engine:
                 answers = Answers(engine, work / "heard.jsonl")
                 return await likelihoods(answers, rows, catalogue, lambda count: bar.advance(task, count))
 

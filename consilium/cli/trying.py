@@ -11,7 +11,7 @@ import typer
 from rich.table import Table
 
 from consilium.cli.consoles import aside, out
-from consilium.cli.evaluating import base_of, command_line, opened
+from consilium.cli.evaluating import Rounding, base_of, command_line, opened
 from consilium.cli.options import AsJson, Personas, examples
 from consilium.cli.routing import Data, More, Rows, Seed
 from consilium.cli.trials import hear, try_all
@@ -60,6 +60,7 @@ def eval_router(
     routers: Routers = "",
     file: Files = None,
     heard: Heard = None,
+    precision: Rounding = None,
     work: Annotated[Path, typer.Option(help="Folder where answers are kept.")] = Path("storage/evaluation"),
     seed: Seed = 0,
     page: Annotated[
@@ -79,7 +80,7 @@ def eval_router(
     from consilium.routing.requests import gather
     from consilium.routing.router_file import read_router
 
-    settings, catalogue = opened(personas)
+    settings, catalogue = opened(personas, precision)
     requests = gather(catalogue, data, more, rows=rows, seed=seed)
     base, files = base_of(settings, BUILT_IN), _fitted(catalogue, file or [])
     made = contestants(catalogue, requests, base, files, seed=seed)
@@ -136,7 +137,7 @@ async def _try(
     asked = {task.name: task.spoken for task in tasks} | elsewhere
     if not (tasks or prompted):
         return (await try_all(makers, requests.trials, asked, catalogue))[0], {}
-    async with EmbeddedEngine(base_of(settings), catalogue) as engine:
+    async with EmbeddedEngine(base_of(settings), catalogue, precision=settings.precision) as engine:
         if prompted:
             makers = {**makers, PROMPTED: lambda: PromptedRouter(engine, catalogue)}
         tried, seats = await try_all(makers, requests.trials, asked, catalogue)

@@ -87,7 +87,13 @@ def open_engine(base: Base, catalogue: Catalogue, settings: Settings) -> Engine:
     if settings.engine == "embedded":
         from consilium.engines.embedded.engine import EmbeddedEngine
 
-        return EmbeddedEngine(base, catalogue, capacity=settings.adapters, pinned=settings.pinned_members)
+        return EmbeddedEngine(
+            base,
+            catalogue,
+            capacity=settings.adapters,
+            pinned=settings.pinned_members,
+            precision=settings.precision,
+        )
     try:
         from consilium.engines.vllm.engine import VllmEngine
     except ImportError as error:

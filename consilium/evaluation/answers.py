@@ -56,7 +56,7 @@ class Answers:
     ) -> list[Likelihood]:
         """Return how likely the arm finds each reply to the row in the same place."""
         keys = [
-            _key({"find": _asked(arm.messages(row)), "reply": reply}, arm)
+            self._key({"find": _asked(arm.messages(row)), "reply": reply}, arm)
             for row, reply in zip(rows, replies, strict=True)
         ]
         missing = [place for place, key in enumerate(keys) if key not in self._known]
@@ -74,10 +74,16 @@ class Answers:
         return [Likelihood(log_probability=self._known[key][0], tokens=self._known[key][1]) for key in keys]
 
     async def _remembered(self, asked: dict[str, Any], arm: Arm, ask: Callable[[], Awaitable[str]]) -> object:
-        key = _key(asked, arm)
+        key = self._key(asked, arm)
         if key not in self._known:
             self._known.keep(key, await ask())
         return self._known[key]
+
+    def _key(self, asked: dict[str, Any], arm: Arm) -> str:
+        """Name a question by its content, the engine and the weights that answer it, not by who the arm is."""
+        weights = arm.member.content_name if arm.member.adapter else ""
+        engine = self._engine.describe().name
+        return hashlib.sha256(json.dumps([engine, weights, asked], sort_keys=True).encode()).hexdigest()[:24]
 
     async def _speak(self, arm: Arm, row: Row) -> str:
         prompt = Prompt(member=arm.member.name, messages=arm.messages(row), sampling=arm.sampling, seed=self._seed)
@@ -89,9 +95,3 @@ class Answers:
 
 def _asked(messages: Sequence[Message]) -> list[tuple[str, str]]:
     return [(message.role, message.content) for message in messages]
-
-
-def _key(asked: dict[str, Any], arm: Arm) -> str:
-    """Name a question by its content and by the weights that answer it, not by who the arm is."""
-    weights = arm.member.content_name if arm.member.adapter else ""
-    return hashlib.sha256(json.dumps([weights, asked], sort_keys=True).encode()).hexdigest()[:24]

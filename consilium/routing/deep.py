@@ -2,12 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
-from itertools import takewhile
 from typing import TYPE_CHECKING, Self
 
 import numpy as np
 import torch
 
+from consilium.engines.embedded.prefixes import shared
 from consilium.engines.embedded.states import StateReader
 from consilium.engines.protocol import Message
 from consilium.engines.tokens import Tokens
@@ -47,10 +47,9 @@ class StateEncoder:
         self.depth = depth
         self._tokens = Tokens(base)
         empty, some = self._prompt(""), self._prompt("a")
-        shared = _alike(empty, some)
-        self._shared = len(shared)
-        tail = len(_alike(empty[self._shared :][::-1], some[self._shared :][::-1]))
-        self._reader = StateReader(base, depth, shared, tail)
+        self._shared = shared(empty, some)
+        tail = shared(empty[self._shared :][::-1], some[self._shared :][::-1])
+        self._reader = StateReader(base, depth, empty[: self._shared], tail)
 
     def encode(self, messages: Sequence[str]) -> "Tensor":
         """Return the states of messages."""
@@ -60,12 +59,6 @@ class StateEncoder:
         return self._tokens.prompt(
             [Message(role="system", content=QUESTION), Message(role="user", content=_cut(message))]
         )
-
-
-def _alike(one: Sequence[int], other: Sequence[int]) -> list[int]:
-    """Return the tokens that both begin with."""
-    pairs = takewhile(lambda pair: pair[0] == pair[1], zip(one, other, strict=False))
-    return [token for token, _ in pairs]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

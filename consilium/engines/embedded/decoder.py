@@ -8,7 +8,7 @@ each projection. Weights and rotary embedding are transformers' own.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from consilium.engines.embedded.deltas import GROUPS
 from consilium.errors import BaseUnavailable
@@ -28,16 +28,23 @@ UNSTEADY_ROPES = ("dynamic", "longrope")
 LOST = 2.0**-25
 """What half precision may change in a weight: half of its smallest step."""
 
+Precision: TypeAlias = Literal["float32", "bfloat16"]
+"""Of products with the base's weights: exact, or with activations that are rounded to bfloat16 where that is faster."""
+
+MANY_TOKENS = 32
+"""From which on it is, on processors that multiply bfloat16: fewer take as long as their weights take to be read."""
+
 
 class Projection:
     """``x W^T + b`` for weights W that share their input, side by side."""
 
-    def __init__(self, modules: "Sequence[torch.nn.Linear]") -> None:
+    def __init__(self, modules: "Sequence[torch.nn.Linear]", precision: Precision = "float32") -> None:
         import torch
 
         biases = [module.bias for module in modules if module.bias is not None]
         self._bias = torch.cat([bias.detach() for bias in biases]) if len(biases) == len(modules) else None
         self._weight = torch.cat([module.weight.detach() for module in modules])
+        self._rounded = self._weight.bfloat16() if precision == "bfloat16" else None
         self._packed: Any = _halved(self._weight, self._bias)
         if self._packed is not None:
             del self._weight
@@ -46,6 +53,9 @@ class Projection:
         """Return [rows, tokens, outputs] for [rows, tokens, inputs]."""
         import torch
 
+        if self._rounded is not None and x.shape[:-1].numel() >= MANY_TOKENS:
+            rounded = torch.nn.functional.linear(x.bfloat16(), self._rounded).float()
+            return rounded if self._bias is None else rounded + self._bias
         if self._packed is None:
             return torch.nn.functional.linear(x, self._weight, self._bias)
         product: torch.Tensor = torch.ops.quantized.linear_dynamic_fp16(x, self._packed)
@@ -88,12 +98,13 @@ class Decoder:
 
     Args:
         model: one of transformers' `ARCHITECTURES`, in float32. Its weights are taken out of it.
+        precision: of products with them.
 
     Raises:
         BaseUnavailable: a model of another shape.
     """
 
-    def __init__(self, model: Any) -> None:  # noqa: ANN401 -- transformers' class depends on the base
+    def __init__(self, model: Any, precision: Precision = "float32") -> None:  # noqa: ANN401 -- transformers' class depends on the base
         config = model.config
         _check_shape(type(model).__name__, config)
         self._heads: int = config.num_attention_heads
@@ -106,8 +117,8 @@ class Decoder:
         self._rotary = model.model.rotary_emb
         self._norm = model.model.norm.weight.detach()
         self._table = _smallest(model.model.embed_tokens.weight.detach())
-        self._vocabulary = Projection([model.lm_head])
-        self._layers = [_taken_over(layer) for layer in model.model.layers]
+        self._vocabulary = Projection([model.lm_head], precision)
+        self._layers = [_taken_over(layer, precision) for layer in model.model.layers]
         self.layers_count = len(self._layers)
 
     def forward(
@@ -131,10 +142,13 @@ class Decoder:
         Returns:
             [rows, last, vocabulary].
         """
+        return self.logits(self.states(ids, positions, kv, deltas)[:, -last:])
+
+    def logits(self, states: "torch.Tensor") -> "torch.Tensor":
+        """Return logits of the next token, [..., vocabulary], after tokens whose `states` are [..., hidden]."""
         from torch.nn.functional import rms_norm
 
-        h = self.states(ids, positions, kv, deltas)[:, -last:]
-        return self._vocabulary(rms_norm(h, (h.shape[-1],), self._norm, self._eps))
+        return self._vocabulary(rms_norm(states, (states.shape[-1],), self._norm, self._eps))
 
     def states(
         self, ids: "torch.Tensor", positions: "torch.Tensor", kv: "Window", deltas: "DeltaWindow | None"
@@ -211,12 +225,12 @@ def _linear(layer: Any, name: str) -> "torch.nn.Linear":  # noqa: ANN401 -- tran
     return linear
 
 
-def _taken_over(layer: Any) -> Layer:  # noqa: ANN401 -- transformers' class depends on the base
+def _taken_over(layer: Any, precision: Precision) -> Layer:  # noqa: ANN401 -- transformers' class depends on the base
     """Return a layer's weights, and free those that were packed anew."""
     projections = []
     for group in GROUPS:
         linears = [_linear(layer, name) for name in group]
-        projections.append(Projection(linears))
+        projections.append(Projection(linears, precision))
         for linear in linears:
             linear.weight = None  # type: ignore[assignment]
     norms = [getattr(layer.self_attn, name, None) for name in ("q_norm", "k_norm")]

@@ -79,9 +79,12 @@ class BoundDeltas:
                 matrix[:, target] = matrix[:, source]
 
     def window(self, slots: slice) -> "DeltaWindow | None":
-        """Return the adapters of consecutive slots; None where none of them has one."""
-        if not any(self._bound[slots]):
+        """Return the adapters of consecutive slots, just one where all have the same; None where none has any."""
+        bound = self._bound[slots]
+        if not any(bound):
             return None
+        if all(delta is bound[0] for delta in bound):
+            slots = slice(slots.start, slots.start + 1)
         key = (slots.start, slots.stop)
         if key not in self._windows:
             self._windows[key] = DeltaWindow([a[:, slots] for a in self._a], [b[:, slots] for b in self._b])
@@ -127,7 +130,7 @@ class BoundDeltas:
 
 
 class DeltaWindow:
-    """The adapters of some rows, as one pass of the decoder adds them."""
+    """The adapters of some rows, as one pass of the decoder adds them; a single one serves however many rows."""
 
     def __init__(self, a: "Sequence[torch.Tensor]", b: "Sequence[torch.Tensor]") -> None:
         # Views of all layers are taken at once: taking one costs as much as the product it is for. A lies transposed,
@@ -140,6 +143,8 @@ class DeltaWindow:
         """Add to ``y`` ([rows, tokens, outputs]) what the adapters make of ``x`` ([rows, tokens, inputs])."""
         import torch
 
+        if len(x) > len(self._a[group][layer]) == 1:  # to one adapter, their tokens are those of one row
+            return self.add(y.view(1, -1, y.shape[-1]), x.reshape(1, -1, x.shape[-1]), group, layer).view_as(y)
         inner = torch.bmm(self._a[group][layer], x.transpose(1, 2))
         if x.shape[1] == 1:
             b = self._flat[group][layer]

@@ -8,6 +8,7 @@ from types import TracebackType
 from typing import Self, TypeVar
 
 from consilium.engines.embedded.batch import MAX_ROWS
+from consilium.engines.embedded.decoder import Precision
 from consilium.engines.embedded.model import Model, Scored
 from consilium.engines.embedded.row import Piece, Row
 from consilium.engines.embedded.worker import Job, Worker
@@ -41,7 +42,13 @@ class EmbeddedEngine:
     """
 
     def __init__(
-        self, base: Base, catalogue: Catalogue, *, capacity: int = CAPACITY, pinned: Sequence[str] = ()
+        self,
+        base: Base,
+        catalogue: Catalogue,
+        *,
+        capacity: int = CAPACITY,
+        pinned: Sequence[str] = (),
+        precision: Precision = "float32",
     ) -> None:
         self._base = base
         self._catalogue = catalogue
@@ -51,7 +58,9 @@ class EmbeddedEngine:
             pinned=[member.content_name for member in catalogue.pick(pinned)],
         )
         self._slots = Tally(place="here", tier="engine", capacity=MAX_ROWS)
-        self._worker = Worker(base, catalogue, self._tokens, self._memory, self._slots)
+        self._name = "embedded" if precision == "float32" else f"embedded ({precision})"
+        load = partial(Model, base, self._memory, self._slots, precision)
+        self._worker = Worker(load, catalogue, self._tokens)
         self._rows: set[Row] = set()
 
     async def __aenter__(self) -> Self:
@@ -71,7 +80,7 @@ class EmbeddedEngine:
     def describe(self) -> EngineInfo:
         """Say what this engine is."""
         return EngineInfo(
-            name="embedded",
+            name=self._name,
             base=self._base.name,
             context_tokens=self._base.context_tokens,
             tiers=(replace(self._memory.tally), replace(self._slots)),

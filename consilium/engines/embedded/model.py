@@ -5,17 +5,17 @@ Nothing here is safe to call from two threads. The worker calls.
 
 import math
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 from consilium.engines.embedded.batch import MAX_ROWS, Batch
-from consilium.engines.embedded.decoder import Decoder
+from consilium.engines.embedded.decoder import Decoder, Precision
 from consilium.engines.embedded.deltas import GROUPS, BoundDeltas, Delta, overflown
-from consilium.engines.embedded.keys_values import KeysValues
-from consilium.engines.embedded.prefixes import Prefixes
+from consilium.engines.embedded.prefixes import Prefixes, shared
 from consilium.engines.embedded.row import Row
+from consilium.engines.embedded.side_by_side import Reader
 from consilium.engines.protocol import Likelihood
 from consilium.engines.tiers import CAPACITY, Tally, Tier
 from consilium.errors import AdapterRefused, BaseUnavailable
@@ -47,9 +47,16 @@ class Model:
         base: the model.
         memory: which adapters' matrices are kept; None: as many as `CAPACITY`.
         slots: what is counted of those that are bound to rows; None: it is not looked at.
+        precision: of products with the base's weights.
     """
 
-    def __init__(self, base: Base, memory: Tier | None = None, slots: Tally | None = None) -> None:
+    def __init__(
+        self,
+        base: Base,
+        memory: Tier | None = None,
+        slots: Tally | None = None,
+        precision: Precision = "float32",
+    ) -> None:
         import torch
 
         plain = load_plain(base)
@@ -67,7 +74,7 @@ class Model:
             for name in group
         }
         with torch.inference_mode():
-            self._decoder = Decoder(plain)
+            self._decoder = Decoder(plain, precision)
         self._prefixes = Prefixes()
         self._memory = memory or Tier(Tally(place="here", tier="memory", capacity=CAPACITY))
         self._slots = slots or Tally(place="here", tier="engine", capacity=MAX_ROWS)
@@ -161,7 +168,10 @@ class Model:
         return Delta(rank=settings.r, scale=scale, a=stacked("A"), b=b)
 
     def likelihoods(self, asked: Sequence[Scored]) -> tuple[Likelihood, ...]:
-        """Return the likelihood of each reply after its prompt; one that several in succession share is read once.
+        """Return the likelihood of each reply after its prompt.
+
+        Those of a member in succession are read side by side. What their prompts begin with is read once, and so is a
+        prompt that has several replies.
 
         Raises:
             AdapterRefused: as `load`; or it computes numbers that are not finite.
@@ -173,34 +183,36 @@ class Model:
         with torch.inference_mode():
             for member, of_member in groupby(asked, key=lambda scored: scored.member):
                 deltas.bind(0, self.load(member))
-                for prompt, replies in groupby(of_member, key=lambda scored: scored.prompt):
-                    scores = self._scores(prompt, [scored.reply for scored in replies], deltas)
-                    found.extend(_finite(score, member) for score in scores)
+                found.extend(_finite(score, member) for score in self._scores(list(of_member), deltas))
         return tuple(found)
 
-    def _scores(
-        self, prompt: tuple[int, ...], replies: Sequence[tuple[int, ...]], deltas: BoundDeltas
-    ) -> Iterable[Likelihood]:
+    def _scores(self, asked: Sequence[Scored], deltas: BoundDeltas) -> list[Likelihood]:
+        by_prompt: dict[tuple[int, ...], list[int]] = {}
+        for place, scored in enumerate(asked):
+            by_prompt.setdefault(scored.prompt, []).append(place)
+        several = [places for places in by_prompt.values() if len(places) > 1]
+        single = [places[0] for places in by_prompt.values() if len(places) == 1]
+        found: dict[int, Likelihood] = {}
+        for places in (*several, *([single] if single else [])):
+            found.update(zip(places, self._read_together([asked[place] for place in places], deltas), strict=True))
+        return [found[place] for place in range(len(asked))]
+
+    def _read_together(self, asked: Sequence[Scored], deltas: BoundDeltas) -> list[Likelihood]:
+        """Score replies whose prompts begin alike; a prompt's last token is left, for it tells the reply's first."""
         import torch
 
-        kv = KeysValues(self._decoder.layers_count, self._decoder.kv_heads, self._decoder.head_size)
-        longest = len(prompt) + max(map(len, replies))
-        kv.reserve(1, longest, used=0, most=longest)
-        shared = len(prompt) - 1 if len(replies) > 1 else 0
-
-        def read(ids: Sequence[int], start: int, last: int) -> torch.Tensor:
-            positions = torch.arange(start, start + len(ids))[None]
-            rows = slice(0, 1)
-            return self._decoder.forward(
-                torch.tensor([ids]), positions, kv.window(rows, positions), deltas.window(rows), last=last
-            )[0]
-
-        if shared:
-            read(prompt[:shared], 0, 1)
-        for reply in replies:
-            logits = read([*prompt[shared:], *reply[:-1]], shared, len(reply))
-            chosen = logits.log_softmax(-1).gather(-1, torch.tensor(reply)[:, None])
-            yield Likelihood(log_probability=float(chosen.sum()), tokens=len(reply))
+        first = asked[0].prompt
+        begins = min(min(shared(first, scored.prompt), len(scored.prompt) - 1) for scored in asked)
+        rows = [[*scored.prompt[begins:], *scored.reply[:-1]] for scored in asked]
+        reader = Reader(self._decoder, first[:begins], deltas.window(slice(0, 1)))
+        found: dict[int, Likelihood] = {}
+        for places, states in reader.read(rows):
+            for place, of_row in zip(places, states, strict=True):
+                reply, end = asked[place].reply, len(rows[place])
+                chances = self._decoder.logits(of_row[end - len(reply) : end]).log_softmax(-1)
+                chosen = chances.gather(-1, torch.tensor(reply)[:, None])
+                found[place] = Likelihood(log_probability=float(chosen.sum()), tokens=len(reply))
+        return [found[place] for place in range(len(asked))]
 
 
 def load_plain(base: Base) -> Any:  # noqa: ANN401 -- transformers' class depends on the base

@@ -1,6 +1,7 @@
 """What was said before is not read again: keys and values of finished rows, kept for rows that begin alike."""
 
 from collections import OrderedDict
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -27,16 +28,16 @@ class Prefixes:
 
         The last token is never counted: its logits are wanted, and they are not kept.
         """
-        shared = {key: _shared(key[1], ids) for key in self._kept if key[0] == adapter}
-        best = max(shared, key=shared.__getitem__, default=None)
-        if best is None or not (tokens := min(shared[best], len(ids) - 1)):
+        alike = {key: shared(key[1], ids) for key in self._kept if key[0] == adapter}
+        best = max(alike, key=alike.__getitem__, default=None)
+        if best is None or not (tokens := min(alike[best], len(ids) - 1)):
             return 0, None
         self._kept.move_to_end(best)
         return tokens, self._kept[best]
 
     def keep(self, adapter: str, ids: list[int], kv: "torch.Tensor") -> None:
         """Keep a row's keys and values, [layers, 2, heads, tokens, head size]; what it goes on from is dropped."""
-        for key in [key for key in self._kept if key[0] == adapter and _shared(key[1], ids) == len(key[1])]:
+        for key in [key for key in self._kept if key[0] == adapter and shared(key[1], ids) == len(key[1])]:
             self._drop(key)
         key = (adapter, tuple(ids))
         self._kept[key] = kv
@@ -48,10 +49,10 @@ class Prefixes:
         self._bytes -= self._kept.pop(key).nbytes
 
 
-def _shared(known: tuple[int, ...], ids: list[int]) -> int:
+def shared(known: Sequence[int], ids: Sequence[int]) -> int:
     """Return how many tokens both begin with.
 
-    >>> _shared((1, 2, 3), [1, 2, 4, 5])
+    >>> shared((1, 2, 3), [1, 2, 4, 5])
     2
     """
     return next((n for n, (a, b) in enumerate(zip(known, ids, strict=False)) if a != b), min(len(known), len(ids)))

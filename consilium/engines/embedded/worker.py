@@ -14,10 +14,8 @@ from typing import Any, Generic, TypeVar
 
 from consilium.engines.embedded.model import Model
 from consilium.engines.embedded.row import Row
-from consilium.engines.tiers import Tally, Tier
 from consilium.engines.tokens import Tokens
 from consilium.errors import ConsiliumError, EngineBusy, EngineLost
-from consilium.members.base import Base
 from consilium.members.catalogue import Catalogue
 
 MAX_IN_HAND = 1_024
@@ -48,20 +46,12 @@ class Job(Generic[Result]):
 
 
 class Worker:
-    """Runs steps and jobs, one at a time, in a thread of its own."""
+    """Runs steps and jobs, one at a time, in a thread of its own, on a model that is loaded there."""
 
-    def __init__(
-        self,
-        base: Base,
-        catalogue: Catalogue,
-        tokens: Tokens,
-        memory: Tier | None = None,
-        slots: Tally | None = None,
-    ) -> None:
-        self._base = base
+    def __init__(self, load: Callable[[], Model], catalogue: Catalogue, tokens: Tokens) -> None:
+        self._load = load
         self._catalogue = catalogue
         self._tokens = tokens
-        self._memory, self._slots = memory, slots
         self._model: Model | None = None
         self._inbox: queue.Queue[Row | Job[Any] | None] = queue.Queue()
         self._in_hand = 0  # rows that the model has; written by the thread alone
@@ -108,7 +98,7 @@ class Worker:
 
     def _loaded(self) -> Model:
         if self._model is None:
-            self._model = Model(self._base, self._memory, self._slots)
+            self._model = self._load()
         return self._model
 
     def _take_in(self) -> bool:

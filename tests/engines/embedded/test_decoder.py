@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING
 import pytest
 import torch
 
-from consilium.engines.embedded.decoder import ARCHITECTURES, Decoder
+from consilium.engines.embedded.decoder import ARCHITECTURES, MANY_TOKENS, Decoder
 from consilium.engines.embedded.keys_values import KeysValues
-from consilium.engines.embedded.model import Model
+from consilium.engines.embedded.model import Model, Scored
 from consilium.errors import BaseUnavailable
-from tests.support.tiny import WORDS, tiny_config, tiny_model, write_tiny_base
+from tests.support.tiny import WORDS, some_ids, tiny_config, tiny_member, tiny_model, write_tiny_base
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -154,3 +154,19 @@ def test_sliding_windows_are_refused(tmp_path: Path, architecture: str, changes:
 
 def test_a_window_as_wide_as_the_context_is_none() -> None:
     twins("MistralForCausalLM", torch.float32, sliding_window=4_096)
+
+
+def test_products_of_many_tokens_may_be_rounded(tmp_path: Path) -> None:
+    base = write_tiny_base(tmp_path / "base", published=torch.bfloat16)
+    exact, rounded = Model(base), Model(base, precision="bfloat16")
+    member = tiny_member("pilot", base)
+    ids = some_ids(2 * MANY_TOKENS)
+
+    def found(model: Model, prompt: int) -> float:
+        (likelihood,) = model.likelihoods([Scored(member=member, prompt=tuple(ids[:prompt]), reply=(7, 8, 9))])
+        return likelihood.log_probability
+
+    few, many = 4, len(ids)
+    assert found(rounded, few) == found(exact, few)
+    assert found(rounded, many) != found(exact, many)
+    assert found(rounded, many) == pytest.approx(found(exact, many), abs=0.05)

@@ -92,11 +92,18 @@ def test_a_likelihood_that_is_no_number_is_refused(tiny: Base, crew: list[Member
     assert sound.log_probability < 0
 
 
-def test_replies_to_one_prompt_share_its_reading(tiny: Base, crew: list[Member]) -> None:
-    served, prompt = Model(tiny), tuple(some_ids(9))
+@pytest.mark.parametrize("own", [(0, 0, 0), (1, 12, 3)], ids=["one prompt", "prompts that begin alike"])
+def test_what_is_read_once_for_several_counts_as_if_read_alone(
+    own: tuple[int, ...], tiny: Base, crew: list[Member]
+) -> None:
+    served, begins = Model(tiny), some_ids(9)
     asked = [
-        Scored(member=member, prompt=prompt, reply=tuple(some_ids(length, seed=length)))
-        for member in crew for length in (1, 4, 7)
+        Scored(
+            member=member,
+            prompt=(*begins, *some_ids(length, seed=length)),
+            reply=tuple(some_ids(number, seed=number)),
+        )
+        for member in crew for number, length in zip((1, 4, 7), own, strict=True)
     ]  # fmt: skip
     together = served.likelihoods(asked)
     for one, found in zip(asked, together, strict=True):

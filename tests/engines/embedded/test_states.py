@@ -5,7 +5,7 @@ from random import Random
 import pytest
 import torch
 
-from consilium.engines.embedded import states
+from consilium.engines.embedded import side_by_side
 from consilium.engines.embedded.states import StateReader
 from consilium.errors import BadSettings
 from consilium.members.base import Base
@@ -37,7 +37,7 @@ def test_a_row_sees_nothing_of_the_others(base: Base, monkeypatch: pytest.Monkey
     rows, reader = some_rows([30, 2, 17, 17, 8, 1, 40, 3]), StateReader(base, 2)
     alone = torch.cat([reader.read([row]) for row in rows])
     assert torch.allclose(reader.read(rows), alone, atol=1e-5)
-    monkeypatch.setattr(states, "READ_TOKENS", 64)
+    monkeypatch.setattr(side_by_side, "READ_TOKENS", 64)
     assert torch.allclose(reader.read(rows), alone, atol=1e-5)
 
 

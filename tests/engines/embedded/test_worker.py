@@ -4,6 +4,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -25,7 +26,7 @@ ENDLESS = 3_000
 
 @pytest.fixture
 def worker(tiny: Base, crew: list[Member]) -> Iterator[Worker]:
-    running = Worker(tiny, tiny_catalogue(tiny, crew), Tokens(tiny))
+    running = Worker(partial(Model, tiny), tiny_catalogue(tiny, crew), Tokens(tiny))
     running.start()
     yield running
     running.stop()
@@ -194,7 +195,7 @@ def test_a_job_that_nobody_waits_for_any_longer_is_not_done(worker: Worker) -> N
 
 def test_a_base_that_does_not_load_tells_whoever_asks(tmp_path: Path) -> None:
     base = write_tiny_base(tmp_path / "base", "MistralForCausalLM", sliding_window=64)
-    worker = Worker(base, tiny_catalogue(base, [bare_member()]), Tokens(base))
+    worker = Worker(partial(Model, base), tiny_catalogue(base, [bare_member()]), Tokens(base))
     worker.start()
     for _ in range(2):
         row = a_row("clerk")
