@@ -32,13 +32,13 @@ class Answers:
         self._engine = engine
         self._seed = seed
         self._known = Kept(file)
+        self._gate = asyncio.Semaphore(AT_ONCE)
 
     async def statements(self, arm: Arm, rows: Sequence[Row], on_done: OnDone = lambda _count: None) -> list[str]:
         """Return what the arm says to each row."""
-        gate = asyncio.Semaphore(AT_ONCE)
 
         async def answer(row: Row) -> str:
-            async with gate:
+            async with self._gate:
                 said = await self._remembered(
                     {"say": _asked(arm.messages(row)), "how": arm.sampling.model_dump(mode="json"), "seed": self._seed},
                     arm,

@@ -1,5 +1,6 @@
 """The matrix of members and kinds of work: each on its own rows, on everybody else's, and beside the controls."""
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
@@ -118,12 +119,12 @@ async def measure(
         multitask: the control that learned everything at once, if there is one.
         on_done: told how many more rows were answered; `asked` says how many there are in all.
     """
-    cells = {}
+    cells: dict[tuple[str, str], Cell] = {}
     for task in tasks:
-        for arm in _arms(task, fallback, tasks, multitask):
-            own = arm.name in (task.name, *CONTROLS)
-            rows = task.spoken if own else task.spoken[:others_rows]
-            cells[task.name, arm.name] = await _cell(answers, task, arm, rows, labelled=own, on_done=on_done)
+        arms = _arms(task, fallback, tasks, multitask)
+        async with asyncio.TaskGroup() as group:  # all at once, so that the engine's batch is full until the last
+            asked_for = [group.create_task(_cell(answers, task, arm, others_rows, on_done)) for arm in arms]
+        cells |= {(task.name, arm.name): cell.result() for arm, cell in zip(arms, asked_for, strict=True)}
     return Matrix(tasks=tuple(tasks), cells=cells)
 
 
@@ -147,9 +148,9 @@ def _arms(task: Task, fallback: Member, tasks: Sequence[Task], multitask: Member
     ]
 
 
-async def _cell(
-    answers: Answers, task: Task, arm: Arm, rows: tuple[Row, ...], *, labelled: bool, on_done: OnDone
-) -> Cell:
+async def _cell(answers: Answers, task: Task, arm: Arm, others_rows: int, on_done: OnDone) -> Cell:
+    own = arm.name in (task.name, *CONTROLS)
+    rows = task.spoken if own else task.spoken[:others_rows]
     statements = tuple(await answers.statements(arm, rows, on_done))
     scores = await answers.likelihoods(arm, task.scored, [row.replies[0] for row in task.scored], on_done)
     return Cell(
@@ -157,7 +158,7 @@ async def _cell(
         statements=statements,
         metrics=task.work.score(statements, rows),
         loss=_loss(scores),
-        by_likelihood=await _by_likelihood(answers, task, arm, rows, on_done) if labelled and task.labels else {},
+        by_likelihood=await _by_likelihood(answers, task, arm, rows, on_done) if own and task.labels else {},
     )
 
 

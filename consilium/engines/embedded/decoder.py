@@ -31,7 +31,7 @@ LOST = 2.0**-25
 Precision: TypeAlias = Literal["float32", "bfloat16"]
 """Of products with the base's weights: exact, or with activations that are rounded to bfloat16 where that is faster."""
 
-MANY_TOKENS = 32
+MANY_TOKENS = 16
 """From which on it is, on processors that multiply bfloat16: fewer take as long as their weights take to be read."""
 
 
