@@ -1,9 +1,11 @@
 """The page about members: tables of a matrix, in Markdown."""
 
 from collections.abc import Sequence
+from statistics import fmean
 
 from consilium.evaluation.markdown import interval, percent, table
 from consilium.evaluation.matrix import Matrix, Task
+from consilium.evaluation.work import STYLE
 
 _HOW_TO_READ = """\
 Rows are held-out ones, a share of them without any instruction, the rest under instructions that no member was trained
@@ -28,6 +30,9 @@ def members_page(matrix: Matrix, *, command: str, picture: str | None) -> str:
         _HOW_TO_READ,
         "## Own work",
         _own(matrix),
+        "## On the whole",
+        "Means of the headline metrics: of work that is right or wrong, and of voices.",
+        _means(matrix),
         *(_rivals(matrix) if len(matrix.tasks) > 1 else ()),
         "## Wrong members: loss",
         "Nats a token of the first accepted reply, its end included; the lowest of a line is bold.",
@@ -61,6 +66,23 @@ def _own(matrix: Matrix) -> str:
                 (task.name, rows, f"{task.work.headline}, likeliest label", "", *figures, *[""] * len(controls))
             )
     return table(head, lines)
+
+
+def _means(matrix: Matrix) -> str:
+    voices = [task for task in matrix.tasks if task.work.headline == STYLE]
+    skills = [task for task in matrix.tasks if task not in voices]
+    lines = []
+    for kind, tasks in (("skills", skills), ("voices", voices)):
+        if tasks:
+            arms = [[control] * len(tasks) for control in matrix.controls] + [[task.name for task in tasks]]
+            lines.append((f"{len(tasks)} {kind}", *(percent(_mean(matrix, tasks, of_each)) for of_each in arms)))
+    return table(("mean of", *matrix.controls, "member"), lines)
+
+
+def _mean(matrix: Matrix, tasks: Sequence[Task], arms: Sequence[str]) -> float:
+    return fmean(
+        matrix.cells[task.name, arm].metrics[task.work.headline] for task, arm in zip(tasks, arms, strict=True)
+    )
 
 
 def _rivals(matrix: Matrix) -> Sequence[str]:

@@ -18,6 +18,9 @@ from consilium.evaluation.texts import chrf, corpus_chrf, exact_match
 from consilium.members.catalogue import Member
 from consilium.training.rows import Row
 
+STYLE = "style_accuracy"
+"""The headline of speaking in a voice."""
+
 Each: TypeAlias = Callable[[str, Row], float]
 """The share that one statement earns on its row."""
 Whole: TypeAlias = Callable[[Sequence[str], Sequence[Row]], float]
@@ -130,9 +133,9 @@ def work_of(member: Member, voice: Voice | None = None) -> Work:
 def style_work(voice: Voice) -> Work:
     """Return the work of speaking in a voice, which has to be learned before it can be scored."""
     return Work(
-        headline="style_accuracy",
+        headline=STYLE,
         metrics={
-            "style_accuracy": Metric(
+            STYLE: Metric(
                 meaning="statements taken for the author's, not for another's or the bare base's",
                 each=lambda said, _row: voice.classifier.accuracy([said], voice.author),
                 whole=lambda statements, _rows: voice.classifier.accuracy(statements, voice.author),

@@ -82,6 +82,7 @@ def test_the_page_tells_the_command_and_marks_the_best(matrix: Matrix) -> None:
     assert "![Loss of each member at each kind of work](members.svg)" in page
     own = next(line for line in page.splitlines() if line.startswith("| pilot | 12 | accuracy |"))
     assert own.split(" | ")[3:7] == ["50.0", "50.0", "50.0", "**100.0**"]
+    assert "| 2 skills | 25.0 | 25.0 | 100.0 |" in page
     rows = [line for line in page.splitlines() if line.startswith("| crier")]
     assert any("**100**" in line for line in rows)
 
