@@ -2,11 +2,13 @@
 
 usage: python benchmarks/router_latency.py --router FILE --data ../shared/data/house [--more ../shared/data/router]
 
-One thread. ``p50_ms``: the fast stage, 64 tokens; ``deep_ms``: the deep stage, 20 tokens; ``vs_minilm``: the fast stage
-over encoding the same message with MiniLM, which every router on top of it pays; ``members_1000_over_16``: the fast
-stage of a thousand invented members over one of sixteen; ``fast_share``: house requests that the fast stage decides
-alone; ``cascade_p50_ms`` and ``cascade_p99_ms``: whole decisions on house requests, and on those under shift. Prints
-milliseconds; last line JSON.
+One thread, where nothing else is said. ``p50_ms``: the fast stage, 64 tokens; ``deep_ms``: the deep stage, 20 tokens,
+its question around them included; ``plain_ms``: transformers reading just those 20 through as many layers;
+``deep_2_ms`` and ``plain_2_ms``: the same with two threads; ``vs_plain``: the deep stage over that, with one thread;
+``vs_minilm``: the fast stage over encoding the same message with MiniLM, which every router on top of it pays;
+``members_1000_over_16``: the fast stage of a thousand invented members over one of sixteen; ``fast_share``: house
+requests that the fast stage decides alone; ``house_p50_ms`` and ``house_p99_ms``: whole decisions on those;
+``shift_p50_ms`` and ``shift_p99_ms``: the same under shift. Prints milliseconds; last line JSON.
 """
 
 import argparse
@@ -67,6 +69,21 @@ def of_length(tokens: int, base: Base) -> str:
     return tokenizer.decode(tokenizer.encode(SENTENCE * 8, add_special_tokens=False).ids[:tokens])
 
 
+def plain(message: str, depth: int, base: Base) -> Callable[[], object]:
+    """Return what reads a message through the first layers of the base as transformers does."""
+    from transformers import AutoModel, AutoTokenizer
+
+    model = AutoModel.from_pretrained(base.path, dtype=torch.float32)
+    model.layers = model.layers[:depth]
+    ids = AutoTokenizer.from_pretrained(base.path)(message, return_tensors="pt").input_ids
+
+    def read() -> object:
+        with torch.inference_mode():
+            return model(input_ids=ids, use_cache=False)
+
+    return read
+
+
 def cascade(router: HierarchicalRouter, messages: list[str]) -> tuple[list[float], float]:
     """Return milliseconds of each decision, and the share that the fast stage made alone."""
     spans, alone = [], 0
@@ -103,14 +120,19 @@ def main() -> None:
     p50 = statistics.median(timed(decide(fast)))
     crowd, few = (statistics.median(timed(decide(invented(count, fast)))) for count in (1_000, 16))
     sentence = statistics.median(timed(lambda: minilm.encode([long]), 50))
-    deep = statistics.median(timed(lambda: both.deep_logits(short), 50))
+    readers = {"deep": lambda: both.deep_logits(short), "plain": plain(short, file.card.depth, base)}
+    spans = {}
+    for threads, suffix in ((2, "_2_ms"), (1, "_ms")):
+        torch.set_num_threads(threads)
+        spans |= {name + suffix: statistics.median(timed(read, 50)) for name, read in readers.items()}
     trials = gather(catalogue, arguments.data, arguments.more).trials
     house = [each.message for each in (*trials["raw"][::20], *trials["phrased"][::20])]
     shifted = [each.message for name, trial in trials.items() if "/" in name for each in trial[::10]]
-    figures = {"p50_ms": p50, "deep_ms": deep, "vs_minilm": p50 / sentence, "members_1000_over_16": crowd / few}
+    figures = {"p50_ms": p50, **spans, "vs_plain": spans["deep_ms"] / spans["plain_ms"]}
+    figures |= {"vs_minilm": p50 / sentence, "members_1000_over_16": crowd / few}
     for kind, messages in (("house", house), ("shift", shifted)):
-        spans, share = cascade(router, messages)
-        figures |= {f"{kind}_p50_ms": statistics.median(spans), f"{kind}_p99_ms": sorted(spans)[int(0.99 * len(spans))]}
+        each, share = cascade(router, messages)
+        figures |= {f"{kind}_p50_ms": statistics.median(each), f"{kind}_p99_ms": sorted(each)[int(0.99 * len(each))]}
         figures[f"{kind}_fast_share"] = share
     figures["fast_share"] = figures["house_fast_share"]
     for name, value in figures.items():

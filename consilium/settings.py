@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 Method: TypeAlias = Literal["best", "vote", "chair"]
 """How statements become a verdict."""
 
+Precision: TypeAlias = Literal["float32", "bfloat16"]
+"""Of the embedded engine's products with the base's weights: exact, or with activations rounded to bfloat16."""
+
 SETTINGS_FILE = Path("consilium.toml")
 
 
@@ -87,9 +90,9 @@ class Settings(BaseSettings):
     """The folder of the personas as the vLLM servers see it, where that is not as it is seen here."""
     adapters: Annotated[int, Field(ge=1)] = 64
     """Adapters that the embedded engine, or each vLLM server, holds in memory; of more, the likeliest come first."""
-    precision: Literal["float32", "bfloat16"] = "float32"
-    """Of products with the base's weights in the embedded engine: exact, or with activations rounded to bfloat16, which
-    reads prompts and scores replies faster on processors that multiply it (docs/adr/0004-reading-precision.md)."""
+    precision: Precision = "float32"
+    """bfloat16 reads prompts and scores replies faster on processors that multiply it
+    (docs/adr/0004-reading-precision.md)."""
     pinned: str = ""
     """Members whose adapters stay in memory whatever comes, separated by commas."""
     seats: Annotated[int, Field(ge=1, le=32)] = 3

@@ -8,10 +8,11 @@ each projection. Weights and rotary embedding are transformers' own.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 from consilium.engines.embedded.deltas import GROUPS
 from consilium.errors import BaseUnavailable
+from consilium.settings import Precision
 
 if TYPE_CHECKING:
     import torch
@@ -28,11 +29,9 @@ UNSTEADY_ROPES = ("dynamic", "longrope")
 LOST = 2.0**-25
 """What half precision may change in a weight: half of its smallest step."""
 
-Precision: TypeAlias = Literal["float32", "bfloat16"]
-"""Of products with the base's weights: exact, or with activations that are rounded to bfloat16 where that is faster."""
-
 MANY_TOKENS = 16
-"""From which on it is, on processors that multiply bfloat16: fewer take as long as their weights take to be read."""
+"""From which on products in bfloat16 are faster where they were asked for: fewer tokens take as long as weights take to
+be read."""
 
 
 class Projection:

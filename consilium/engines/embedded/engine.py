@@ -8,7 +8,6 @@ from types import TracebackType
 from typing import Self, TypeVar
 
 from consilium.engines.embedded.batch import MAX_ROWS
-from consilium.engines.embedded.decoder import Precision
 from consilium.engines.embedded.model import Model, Scored
 from consilium.engines.embedded.row import Piece, Row
 from consilium.engines.embedded.worker import Job, Worker
@@ -18,6 +17,7 @@ from consilium.engines.tokens import Tokens
 from consilium.errors import BadMessage, BadSettings, EngineLost, SeatDeadline
 from consilium.members.base import Base
 from consilium.members.catalogue import Catalogue
+from consilium.settings import Precision
 
 SCORED_AT_ONCE = 16
 """Continuations that are scored between two steps of those that speak."""

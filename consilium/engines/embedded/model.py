@@ -11,7 +11,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 from consilium.engines.embedded.batch import MAX_ROWS, Batch
-from consilium.engines.embedded.decoder import Decoder, Precision
+from consilium.engines.embedded.decoder import Decoder
 from consilium.engines.embedded.deltas import GROUPS, BoundDeltas, Delta, overflown
 from consilium.engines.embedded.prefixes import Prefixes, shared
 from consilium.engines.embedded.row import Row
@@ -22,6 +22,7 @@ from consilium.errors import AdapterRefused, BaseUnavailable
 from consilium.members.adapter import WEIGHTS_FILE, Adapter
 from consilium.members.base import Base
 from consilium.members.catalogue import Member
+from consilium.settings import Precision
 from consilium.threads import loading
 
 if TYPE_CHECKING:
