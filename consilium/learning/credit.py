@@ -82,7 +82,7 @@ def shares(log: TurnLog, carried: Mapping[int, float] | None = None) -> dict[int
     total = sum(behind.values())
     if total <= 0:
         return {source: 1.0}
-    found = {seat: (1 - SOURCE_SHARE) * value / total for seat, value in behind.items()}
+    found = {seat: (1 - SOURCE_SHARE) * (value / total) for seat, value in behind.items()}
     found[source] = found.get(source, 0.0) + SOURCE_SHARE
     return {seat: share for seat, share in sorted(found.items()) if share > 0}
 

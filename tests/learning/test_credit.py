@@ -46,8 +46,9 @@ def log(
     )
 
 
-def test_a_lone_seat_gets_the_whole_credit() -> None:
-    assert shares(log((1.0,))) == {0: 1.0}
+@pytest.mark.parametrize("weight", [1.0, 5e-324])
+def test_a_lone_seat_gets_the_whole_credit(weight: float) -> None:
+    assert shares(log((weight,))) == {0: 1.0}
 
 
 def test_who_agrees_shares_and_who_dissents_does_not() -> None:
