@@ -30,8 +30,7 @@ LOST = 2.0**-25
 """What half precision may change in a weight: half of its smallest step."""
 
 MANY_TOKENS = 16
-"""From which on products in bfloat16 are faster where they were asked for: fewer tokens take as long as weights take to
-be read."""
+"""From which on products are rounded where that was asked for: with fewer, reading the weights is what takes time."""
 
 
 class Projection:
