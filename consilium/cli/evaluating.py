@@ -4,6 +4,7 @@ import asyncio
 import json
 import shlex
 import sys
+from argparse import ArgumentParser
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -192,8 +193,12 @@ def _write_page(matrix: "Matrix", page: Path) -> None:
 
 
 def command_line() -> str:
-    """Return the command that is being run, to be put beside what it made."""
-    return shlex.join(["consilium", *sys.argv[1:]])
+    """Return the command that is being run, to be put beside what it made, short of where answers are kept."""
+    keeping = ArgumentParser(add_help=False, allow_abbrev=False)
+    keeping.add_argument("--work")
+    keeping.add_argument("--resume", action="store_true")
+    _, said = keeping.parse_known_args(sys.argv[1:])
+    return shlex.join(["consilium", *said])
 
 
 def opened(personas: Path | None, precision: str | None = None) -> "tuple[Settings, Catalogue]":

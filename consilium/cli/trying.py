@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -104,7 +104,7 @@ def eval_router(
         pictures = _draw(tried, page)
         if files:
             pictures.append(_draw_map(Cascade(read_router(files[FITTED]), base), requests, page))
-        _write_page(tried, unseen, pictures, page, catalogue.fallback)
+        _write_page(tried, unseen, pictures, page, files, catalogue.fallback)
     if as_json:
         typer.echo(json.dumps({"routers": found, "unseen": {name: asdict(each) for name, each in unseen.items()}}))
 
@@ -206,13 +206,22 @@ def _write_page(
     unseen: "Mapping[str, Foreign]",
     pictures: Sequence[tuple[str, str]],
     page: Path,
+    fitted: Iterable[str],
     fallback: str,
 ) -> None:
     from consilium.evaluation.router_page import router_page
     from consilium.members.files import write_whole
+    from consilium.routing.contestants import stages_of
 
-    command = command_line()
-    text = router_page(tried, unseen, first=_first(tried), fallback=fallback, command=command, pictures=pictures)
+    text = router_page(
+        tried,
+        unseen,
+        first=_first(tried),
+        fitted={name: stages_of(name) for name in fitted},
+        fallback=fallback,
+        command=command_line(),
+        pictures=pictures,
+    )
     write_whole(page, text.encode())
     aside().print(f"wrote {page} and {', '.join(name for _, name in pictures)}")
 

@@ -1,7 +1,8 @@
 """The page about routers: tables of trials, in Markdown."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from itertools import chain
 from statistics import fmean
 from typing import Any
 
@@ -25,6 +26,8 @@ _WHOLE = ("raw", "phrased")
 _NARROWED = """\
 The same scores where nobody may sit but the members whose work these requests are: a sentence to translate, without an
 instruction, is as good as one to answer."""
+_FITS = """\
+The fitted routers differ in what was drawn: examples, layouts, order, first weights."""
 _WORTH = """\
 Whoever a router seats answers the row. *own*: what the row's own member would have earned in its headline metric;
 *routed*: what those who were seated did; *regret*: nats a token by which the reference is likelier under the best
@@ -42,6 +45,7 @@ def router_page(
     unseen: Mapping[str, Foreign],
     *,
     first: str,
+    fitted: Mapping[str, Sequence[str]],
     fallback: str,
     command: str,
     pictures: Sequence[tuple[str, str]],
@@ -52,19 +56,22 @@ def router_page(
         trials: what was tried.
         unseen: by set, what routers lost at work that no member was trained for.
         first: the router that the others are compared with.
+        fitted: routers that were fitted as it was, itself included, each with the names of its stages: no baselines.
         fallback: the member without an adapter.
         command: what tried it.
         pictures: what each shows, and its file name.
     """
     worth = trials[first].worth
-    stages = [name for name in trials if name.startswith(f"{first} (")]
-    others = [name for name in trials if name not in (first, *stages, *UNFAIR)]
+    stages = [name for name in fitted.get(first, ()) if name in trials]
+    alike = [name for name in fitted if name in trials]
+    others = [name for name in trials if name not in (first, *fitted, *chain(*fitted.values()), *UNFAIR)]
     parts = [
         "# Routers, side by side",
         f"Written by the command that tried them:\n\n```\n{command}\n```",
         _HOW_TO_READ,
         "## By kind of request",
         _kinds(trials),
+        *(("## From one fit to the next", _FITS, _fits(trials, alike)) if len(alike) > 1 else ()),
         *((f"## {first} against the best of the others", _gains(trials, first, others)) if others else ()),
         *((f"## {first} against the better of its stages", _gains(trials, first, stages)) if stages else ()),
         *(
@@ -132,6 +139,16 @@ def _kinds(trials: Trials) -> str:
         shares = map(percent, found["kinds"].values())
         lines.append((name, *shares, f"{found['ece']:.3f}", f"{found['brier']:.3f}", f"{found['ms']:.2f}"))
     return table(("router", *kinds, "ECE", "Brier", "ms"), lines)
+
+
+def _fits(trials: Trials, alike: Sequence[str]) -> str:
+    found = [by_kind(trials[name].conditions) for name in alike]
+    shares = {kind: [float(each[kind].hits.mean()) for each in found] for kind in found[0]}
+    lines = [(name, *(percent(take(of_kind)) for of_kind in shares.values())) for name, take in _SUMMARIES.items()]
+    return table((f"of {len(alike)}", *shares), lines)
+
+
+_SUMMARIES: dict[str, Callable[[list[float]], float]] = {"mean": fmean, "lowest": min, "highest": max}
 
 
 def _gains(trials: Trials, first: str, others: Sequence[str]) -> str:

@@ -63,9 +63,15 @@ def contestants(
     made["centroid"] = lambda: CentroidRouter(base, catalogue)
     for name, file in fitted.items():
         made[name] = partial(reading, file)
-        made[f"{name} (fast)"] = partial(reading, file, certain=0.0)
-        made[f"{name} (deep)"] = partial(reading, file, certain=2.0, shares=(0.0, 1.0))
+        fast, deep = stages_of(name)
+        made[fast] = partial(reading, file, certain=0.0)
+        made[deep] = partial(reading, file, certain=2.0, shares=(0.0, 1.0))
     return made
+
+
+def stages_of(name: str) -> tuple[str, str]:
+    """Return the names of a fitted router's stages where each decides alone, the fast and the deep one."""
+    return f"{name} (fast)", f"{name} (deep)"
 
 
 def _few(fit: Sequence[Example], seed: int) -> list[Example]:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from consilium.cli.evaluating import command_line
 from tests.cli.conftest import Run
 from tests.support.council import fitting_weights, real_base, write_fitting_member
 from tests.support.personas import write_catalogue, write_persona
@@ -41,6 +42,12 @@ def test_a_control_of_too_high_a_rank_is_refused_before_it_is_trained(run: Run, 
     assert done.returncode == 2
     assert "rank=129: an adapter has at most 128" in done.stderr
     assert not (tmp_path / "storage").exists()
+
+
+@pytest.mark.parametrize("kept", [["--resume", "--work", "a b"], ["--work=x"], []])
+def test_a_command_is_told_without_where_answers_are_kept(kept: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.argv", ["/bin/consilium", "eval", *kept, "members", "--data", "my rows", "--json"])
+    assert command_line() == "consilium eval members --data 'my rows' --json"
 
 
 @pytest.mark.slow

@@ -32,6 +32,7 @@ WORTH = (
     Worth(task="mate", metric="chrf", rows=40, found=1.0, own=0.4, routed=0.38, regret=0.3),
 )
 TRIALS = {name: Tried(conditions=parts, milliseconds=1.5, worth=WORTH) for name, parts in CONDITIONS.items()}
+FITTED = {"learned": ("learned (fast)", "learned (deep)"), "learned 2": ("learned 2 (fast)", "learned 2 (deep)")}
 UNSEEN = {"riddles": Foreign(rows=9, members={"pilot": 0.4, "mate": 0.5, "cook": 0.7}, routers={"learned": 0.25})}
 
 
@@ -47,6 +48,7 @@ def test_the_page_says_who_is_better_and_by_how_much() -> None:
         TRIALS,
         UNSEEN,
         first="learned",
+        fitted=FITTED,
         fallback="cook",
         command="consilium eval router",
         pictures=[("Usage", "a.svg")],
@@ -64,7 +66,7 @@ def test_the_page_says_who_is_better_among_those_whose_work_it_is() -> None:
     pilots_and_mates = {"raw": routed([0, 1] * 9, [2, 2] * 9), "source/x": routed([1], [0])}
     trials = {**TRIALS, "learned": Tried(conditions=pilots_and_mates, milliseconds=1.5)}
     trials["words"] = Tried(conditions={**pilots_and_mates, "raw": routed([0, 1] * 9, [0, 1] * 9)}, milliseconds=1.5)
-    page = router_page(trials, {}, first="learned", fallback="cook", command="", pictures=[])
+    page = router_page(trials, {}, first="learned", fitted=FITTED, fallback="cook", command="", pictures=[])
     assert "| raw | 18 | 0.0 | 100.0 | words | -100.0 [" in page
     assert "| raw | 18 | 50.0 | 100.0 | words | -50.0 [" in page
     assert figures(trials["learned"])["narrowed"] == {"raw": 0.5}
@@ -72,13 +74,23 @@ def test_the_page_says_who_is_better_among_those_whose_work_it_is() -> None:
 
 def test_a_routers_own_stages_are_no_baselines() -> None:
     trials = {"learned": TRIALS["learned"], "learned (fast)": TRIALS["words"], "learned (deep)": TRIALS["oracle"]}
-    page = router_page(trials, {}, first="learned", fallback="cook", command="", pictures=[])
+    page = router_page(trials, {}, first="learned", fitted=FITTED, fallback="cook", command="", pictures=[])
     assert "best of the others" not in page
     assert "| layout | 2 | 100.0 | 100.0 | learned (deep) | +0.0 [" in page
 
 
+def test_a_router_that_was_fitted_alike_is_no_baseline_but_shows_how_fits_differ() -> None:
+    trials = {"learned": TRIALS["learned"], "learned 2": TRIALS["words"], "learned 2 (fast)": TRIALS["words"]}
+    page = router_page(trials, {}, first="learned", fitted=FITTED, fallback="cook", command="", pictures=[])
+    assert "best of the others" not in page
+    assert "| of 2 | raw | layout | source | shift |" in page
+    assert "| mean | 66.7 | 75.0 | 50.0 | 66.7 |" in page
+    assert "| lowest | 33.3 | 50.0 | 0.0 | 66.7 |" in page
+    assert "| highest | 100.0 | 100.0 | 100.0 | 66.7 |" in page
+
+
 def test_the_page_says_what_decisions_were_worth() -> None:
-    page = router_page(TRIALS, UNSEEN, first="learned", fallback="cook", command="consilium eval router", pictures=[])
+    page = router_page(TRIALS, UNSEEN, first="learned", fitted=FITTED, fallback="cook", command="", pictures=[])
     assert "| learned | 95.0 | 60.0 | 54.0 | 90.0 | 0.200 |" in page
     assert "| mate | chrf | 40 | 100.0 | 40.0 | 38.0 | 0.300 |" in page
     assert "| riddles | 9 | 0.250 | 0.700 | 0.400 (pilot) |" in page
