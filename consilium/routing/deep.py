@@ -239,10 +239,10 @@ def _regression(points: "Tensor", targets: "Tensor", penalty: float) -> "tuple[T
         optimiser.zero_grad()
         logits = points @ weights.T + bias
         lost = -(targets * logits.log_softmax(-1)).sum(-1).mean() + penalty * weights.square().sum()
-        lost.backward()  # type: ignore[no-untyped-call]
+        lost.backward()
         return lost
 
-    optimiser.step(loss)  # type: ignore[no-untyped-call]
+    optimiser.step(loss)
     return weights.detach(), bias.detach()
 
 

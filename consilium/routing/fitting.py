@@ -103,7 +103,7 @@ def fit_coarse(
             loss = cross_entropy(of_groups, by_group[chosen]) + cross_entropy(of_members, targets[chosen])
             loss = loss + settings.weight * (_asked(of_groups, settings) + _asked(of_members, settings))
             optimiser.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]
+            loss.backward()
             optimiser.step()
             rates.step()
             if on_step and (done % 20 == 0 or done == total):
@@ -128,7 +128,7 @@ def calibrate(
     for _ in range(CALIBRATION_STEPS):
         found = hybrid(fine, coarse_groups, coarse_members)
         optimiser.zero_grad()
-        cross_entropy(found.members.mixed.clamp(min=1e-9).log(), targets).backward()  # type: ignore[no-untyped-call]
+        cross_entropy(found.members.mixed.clamp(min=1e-9).log(), targets).backward()
         optimiser.step()
     return hybrid.eval()
 

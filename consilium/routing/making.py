@@ -214,7 +214,7 @@ def weighed(fast: "Tensor", deep: "Tensor", targets: "Tensor") -> tuple[float, f
         powers = shares.exp()
         logits = powers[0] * fast.clamp(min=1e-9).log() + powers[1] * deep.log_softmax(-1)
         optimiser.zero_grad()
-        cross_entropy(logits, targets).backward()  # type: ignore[no-untyped-call]
+        cross_entropy(logits, targets).backward()
         optimiser.step()
     fast_share, deep_share = shares.detach().exp().tolist()
     return fast_share, deep_share

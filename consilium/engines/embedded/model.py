@@ -224,7 +224,7 @@ def load_plain(base: Base) -> Any:  # noqa: ANN401 -- transformers' class depend
         from transformers import AutoModelForCausalLM
         from transformers.utils import logging as transformers_logging
 
-        transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+        transformers_logging.disable_progress_bar()
         return AutoModelForCausalLM.from_pretrained(base.path, dtype=torch.float32)
 
 
