@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from consilium.engines.protocol import Likelihood
 from consilium.errors import BadRows
 from consilium.evaluation.work import Metric, Work
 from consilium.training.rows import Row
@@ -17,7 +18,7 @@ DRAWN_AT_ONCE = 4_000_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Interval:
-    """A difference of two shares, from -1 to 1, and the bounds it lies between with a confidence of 95 %."""
+    """A difference, of shares from -1 to 1 or of losses, and the bounds it lies between with a confidence of 95 %."""
 
     difference: float
     low: float
@@ -76,6 +77,21 @@ def mean_interval(gains: NDArray[np.float64], *, resamples: int = 2_000, seed: i
         for start in range(0, resamples, at_once)
     ]
     return _interval(float(gains.mean()), np.concatenate(means))
+
+
+def loss_interval(
+    above: Sequence[Likelihood], below: Sequence[Likelihood], *, resamples: int = 2_000, seed: int = 0
+) -> Interval:
+    """Return by how many nats a token one loss is above another, of the same replies, drawn with replacement in pairs.
+
+    >>> some = [Likelihood(log_probability=-2.0, tokens=1), Likelihood(log_probability=-6.0, tokens=3)]
+    >>> loss_interval(some, [Likelihood(log_probability=0.0, tokens=each.tokens) for each in some])
+    Interval(difference=2.0, low=2.0, high=2.0)
+    """
+    nats = np.array([low.log_probability - high.log_probability for high, low in zip(above, below, strict=True)])
+    tokens = np.array([each.tokens for each in above])
+    draws = np.random.default_rng(seed).integers(len(nats), size=(resamples, len(nats)))
+    return _interval(float(nats.sum() / tokens.sum()), nats[draws].sum(1) / tokens[draws].sum(1))
 
 
 def _difference(

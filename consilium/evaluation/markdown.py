@@ -19,3 +19,8 @@ def percent(share: float) -> str:
 def interval(gain: Interval) -> str:
     """Return a difference in percent, with the bounds of its interval."""
     return f"{100 * gain.difference:+.1f} [{100 * gain.low:+.1f}, {100 * gain.high:+.1f}]"
+
+
+def nats(gain: Interval) -> str:
+    """Return a difference of losses, with the bounds of its interval."""
+    return f"{gain.difference:+.2f} [{gain.low:+.2f}, {gain.high:+.2f}]"

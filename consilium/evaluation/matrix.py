@@ -8,7 +8,7 @@ from itertools import islice
 from consilium.engines.protocol import Likelihood
 from consilium.evaluation.answers import Answers, OnDone
 from consilium.evaluation.arms import Arm, prompted, seated
-from consilium.evaluation.bootstrap import Interval, paired_interval
+from consilium.evaluation.bootstrap import Interval, loss_interval, paired_interval
 from consilium.evaluation.work import Work
 from consilium.members.catalogue import Member
 from consilium.training.rows import Row
@@ -49,10 +49,15 @@ class Cell:
     statements: tuple[str, ...]
     metrics: Mapping[str, float]
     """Shares from 0 to 1."""
-    loss: float
-    """Nats a token of the first accepted replies, their ends included."""
+    scores: tuple[Likelihood, ...]
+    """Of the first accepted reply to each of the task's scored rows, its end included."""
     by_likelihood: Mapping[str, float] = field(default_factory=dict)
     """The metrics where the likeliest label counts as said."""
+
+    @property
+    def loss(self) -> float:
+        """Nats a token of those replies."""
+        return -sum(one.log_probability for one in self.scores) / sum(one.tokens for one in self.scores)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,13 +83,25 @@ class Matrix:
 
         There has to be another: a matrix of one member has no rivals.
         """
-        others = [arm for name, arm in self.cells if name == task.name and arm not in (task.name, *CONTROLS)]
 
         def merit(arm: str) -> tuple[float, float]:
             cell = self.cells[task.name, arm]
             return cell.metrics[task.work.headline], -cell.loss
 
-        return max(others, key=merit)
+        return max(self._others(task), key=merit)
+
+    def closest(self, task: Task) -> tuple[str, Interval]:
+        """Return the other member whose loss is the lowest, and by how much the own member's is lower.
+
+        There has to be another.
+        """
+        name = min(self._others(task), key=lambda arm: self.cells[task.name, arm].loss)
+        other, own = self.cells[task.name, name], self.cells[task.name, task.name]
+        return name, loss_interval(other.scores, own.scores)
+
+    def _others(self, task: Task) -> list[str]:
+        """Return the other members that were measured at the task."""
+        return [arm for name, arm in self.cells if name == task.name and arm not in (task.name, *CONTROLS)]
 
 
 def choose_shots(rows: Sequence[Row]) -> tuple[Row, ...]:
@@ -157,7 +174,7 @@ async def _cell(answers: Answers, task: Task, arm: Arm, others_rows: int, on_don
         rows=rows,
         statements=statements,
         metrics=task.work.score(statements, rows),
-        loss=_loss(scores),
+        scores=tuple(scores),
         by_likelihood=await _by_likelihood(answers, task, arm, rows, on_done) if own and task.labels else {},
     )
 
@@ -174,7 +191,3 @@ async def _by_likelihood(
         for at in range(0, len(found), count)
     ]
     return task.work.score(likeliest, rows)
-
-
-def _loss(found: Sequence[Likelihood]) -> float:
-    return -sum(one.log_probability for one in found) / sum(one.tokens for one in found)

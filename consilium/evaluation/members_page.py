@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from statistics import fmean
 
-from consilium.evaluation.markdown import interval, percent, table
+from consilium.evaluation.markdown import interval, nats, percent, table
 from consilium.evaluation.matrix import Matrix, Task
 from consilium.evaluation.work import STYLE
 
@@ -88,12 +88,22 @@ def _mean(matrix: Matrix, tasks: Sequence[Task], arms: Sequence[str]) -> float:
 def _rivals(matrix: Matrix) -> Sequence[str]:
     lines = []
     for task in matrix.tasks:
-        rival = matrix.rival(task)
-        lines.append((task.name, task.work.headline, rival, interval(matrix.gain(task, rival))))
+        rival, (closest, lower) = matrix.rival(task), matrix.closest(task)
+        gain = interval(matrix.gain(task, rival))
+        lines.append((task.name, task.work.headline, rival, gain, closest, nats(lower)))
+    head = (
+        "work of",
+        "metric",
+        "best other member",
+        "own member's gain",
+        "lowest other loss",
+        "own member's is lower by",
+    )
     return (
         "## Who else could do it",
-        "The other member that does best, on the rows that both answered.",
-        table(("work of", "metric", "best other member", "own member's gain"), lines),
+        "The other member that does best, on the rows that both answered; and the one whose loss is the lowest, in "
+        "nats a token of the first accepted reply.",
+        table(head, lines),
     )
 
 

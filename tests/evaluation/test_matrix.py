@@ -6,8 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from consilium.engines.protocol import Likelihood
 from consilium.engines.scripted import ScriptedEngine
 from consilium.evaluation.answers import Answers
+from consilium.evaluation.bootstrap import loss_interval
+from consilium.evaluation.markdown import nats
 from consilium.evaluation.matrix import (
     BASE,
     BASE_3SHOT,
@@ -56,6 +59,26 @@ def test_gains_have_intervals(matrix: Matrix) -> None:
     assert gain.difference == 0.5
     assert 0 < gain.low < 0.5 < gain.high <= 1
     assert (matrix.gain(crier, "pilot").low, matrix.gain(crier, BASE_3SHOT).high) == (1.0, 1.0)
+
+
+def test_whose_loss_is_closest_is_told_with_an_interval(matrix: Matrix) -> None:
+    for task, other in zip(matrix.tasks, ("crier", "pilot"), strict=True):
+        name, lower = matrix.closest(task)
+        cells = matrix.cells[task.name, other], matrix.cells[task.name, task.name]
+        assert name == other
+        assert lower.difference == pytest.approx(cells[0].loss - cells[1].loss)
+        assert lower.low <= lower.difference <= lower.high
+    assert nats(lower) in members_page(matrix, command="", picture=None)
+
+
+def test_a_difference_of_losses_is_as_wide_as_rows_differ() -> None:
+    def scores(*nats: float) -> list[Likelihood]:
+        return [Likelihood(log_probability=-each, tokens=2) for each in nats]
+
+    same = loss_interval(scores(*[4.0] * 50), scores(*[2.0] * 50))
+    assert (same.low, same.difference, same.high) == (1.0, 1.0, 1.0)
+    mixed = loss_interval(scores(*[4.0] * 25, *[0.0] * 25), scores(*[2.0] * 50))
+    assert mixed.low < -0.1 < mixed.difference == 0.0 < 0.1 < mixed.high
 
 
 def test_labels_are_scored_by_likelihood_too(matrix: Matrix) -> None:
