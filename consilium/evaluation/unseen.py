@@ -52,10 +52,10 @@ def _prompts(path: Path) -> Iterator[Row]:
 
 
 def _first_turns(path: Path) -> Iterator[Row]:
-    """Yield the questions that have a reference."""
+    """Yield the questions that have a reference; some have an empty one."""
     for number, entry in read_jsonl(path):
-        if entry.get("reference"):
-            yield _row(path, number, entry["turns"][0], entry["reference"][0])
+        if reference := next(iter(entry.get("reference") or ()), ""):
+            yield _row(path, number, entry["turns"][0], reference)
 
 
 def _instructions(path: Path) -> Iterator[Row]:

@@ -47,6 +47,7 @@ def write_unseen(folder: Path) -> None:
         folder / "mt_bench" / "question.jsonl",
         {"turns": ["Count the boats.", "Again."], "reference": ["Three.", "Still three."]},
         {"turns": ["Write of the sea."]},
+        {"turns": ["Draw the sea."], "reference": [""]},
     )
     instance = {"input": "It is small.", "output": "A dinghy."}
     write(folder / "self_instruct" / "seed_tasks.jsonl", {"instruction": "Name the boat.", "instances": [instance]})
