@@ -26,8 +26,7 @@ _WHOLE = ("raw", "phrased")
 _NARROWED = """\
 The same scores where nobody may sit but the members whose work these requests are: a sentence to translate, without an
 instruction, is as good as one to answer."""
-_FITS = """\
-The fitted routers differ in what was drawn: examples, layouts, order, first weights."""
+_FITS = "Over the fitted routers that were tried."
 _WORTH = """\
 Whoever a router seats answers the row. *own*: what the row's own member would have earned in its headline metric;
 *routed*: what those who were seated did; *regret*: nats a token by which the reference is likelier under the best

@@ -15,6 +15,7 @@ from consilium.evaluation.matrix import (
     BASE,
     BASE_3SHOT,
     MULTITASK,
+    Cell,
     Matrix,
     Task,
     asked,
@@ -69,6 +70,18 @@ def test_whose_loss_is_closest_is_told_with_an_interval(matrix: Matrix) -> None:
         assert lower.difference == pytest.approx(cells[0].loss - cells[1].loss)
         assert lower.low <= lower.difference <= lower.high
     assert nats(lower) in members_page(matrix, command="", picture=None)
+
+
+def test_the_closest_is_the_other_member_of_the_lowest_loss_and_no_control(matrix: Matrix) -> None:
+    def losing(each: float) -> Cell:
+        return replace(own, scores=tuple(replace(one, log_probability=-each * one.tokens) for one in own.scores))
+
+    pilot, own = matrix.tasks[0], matrix.cells["pilot", "pilot"]
+    losses = {"pilot": 1.0, BASE: 1.5, "mate": 2.0, "crier": 3.0}
+    cells = {("pilot", arm): losing(loss) for arm, loss in losses.items()}
+    name, lower = replace(matrix, cells=cells).closest(pilot)
+    assert name == "mate"
+    assert (lower.low, lower.difference, lower.high) == pytest.approx((1.0, 1.0, 1.0))
 
 
 def test_a_difference_of_losses_is_as_wide_as_rows_differ() -> None:
