@@ -27,7 +27,8 @@ FOLDER = Path("storage") / "router"
 
 Data = Annotated[list[Path], typer.Option(help="Folder with a folder for each member; may be repeated.")]
 More = Annotated[
-    Path | None, typer.Option(help="Folder of requests from elsewhere: clinc150, sgd, p3_sample, truthfulqa.")
+    Path | None,
+    typer.Option(help="Folder of requests from elsewhere, for members and for nobody: clinc150, sgd, p3_sample, bbh …"),
 ]
 Rows = Annotated[int | None, typer.Option(min=1, help="Learn from at most so many rows of each member.")]
 Seed = Annotated[int, typer.Option(help="Of everything that is drawn.")]
@@ -47,9 +48,9 @@ def train_router(
     heard: Annotated[
         int | None,
         typer.Option(
-            min=1,
-            help="Let every member hear so many rows of each: how likely it finds the reference says who is right. "
-            "Takes minutes.",
+            min=0,
+            help="Let every member hear so many rows of each, and the open work in --more: how likely it finds the "
+            "reference says who is right. Takes minutes.",
         ),
     ] = None,
     seed: Seed = 0,
@@ -73,7 +74,7 @@ def train_router(
     requests = gather(catalogue, data, more, rows=rows, seed=seed)
     if from_ledger:
         requests = _with_logged(requests, settings, database, catalogue, seed)
-    likelihoods = _heard(settings, catalogue, data, heard, work) if heard else {}
+    likelihoods = {} if heard is None else _heard(settings, catalogue, data, more, heard, work)
     started = time.monotonic()
     with bar_of("fitting") as bar:
         card, tensors = make_router(
@@ -104,6 +105,8 @@ def _shown_on(bar: "Progress") -> "Callable[[str, FitStep], None]":
     def told(what: str, step: "FitStep") -> None:
         loss = f"  loss {step.loss:.3f}" if step.loss else ""
         bar.update(task, description=f"{what}{loss}", completed=step.done, total=step.total)
+        if what == "reading" and not bar.console.is_terminal:  # a bar in a log file would only show at its end
+            bar.console.print(f"{what} {step.done:,}/{step.total:,}")
 
     return told
 
@@ -127,16 +130,18 @@ def _with_logged(
 
 
 def _heard(
-    settings: "Settings", catalogue: "Catalogue", data: Sequence[Path], count: int, work: Path
+    settings: "Settings", catalogue: "Catalogue", data: Sequence[Path], more: Path | None, count: int, work: Path
 ) -> dict[str, list[float]]:
     """Return, by request, how likely each member finds the reference, in nats a token; asked once, kept in ``work``."""
     from consilium.engines.embedded.engine import EmbeddedEngine
     from consilium.evaluation.answers import Answers
     from consilium.evaluation.seating import likelihoods
+    from consilium.routing.sources import open_work
     from consilium.training.data import data_of, split_of
 
     trained = [member for member in catalogue.members.values() if data_of(member, data) is not None]
     rows = [row for member in trained for row in split_of(member, data).train[:count]]
+    rows += [row for part in open_work(more).values() for row in part if row.replies] if more else []
     work.mkdir(parents=True, exist_ok=True)
 
     async def run() -> "NDArray[np.float64]":

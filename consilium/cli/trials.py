@@ -1,6 +1,5 @@
 """Ask routers for decisions, and members for what those are worth."""
 
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -38,11 +37,11 @@ async def try_all(
         task = bar.add_task("", total=len(routers) * (count + sum(map(len, rows.values()))))
         for name, make in routers.items():
             bar.update(task, description=name)
-            router, started, conditions = make(), time.perf_counter(), {}
+            router, conditions = make(), {}
             for condition, trial in trials.items():
                 conditions[condition] = await _routed(router, trial, catalogue)
                 bar.advance(task, len(trial))
-            tried[name] = Tried(conditions=conditions, milliseconds=1e3 * (time.perf_counter() - started) / count)
+            tried[name] = Tried(conditions=conditions)
             seats[name] = {}
             for work, asked in rows.items():
                 seats[name][work] = [await _seated(router, row.request) for row in asked]
@@ -57,27 +56,28 @@ async def hear(
     tasks: "Sequence[Task]",
     elsewhere: "Mapping[str, Sequence[Row]]",
     catalogue: "Catalogue",
+    *,
+    first: str,
 ) -> "tuple[dict[str, Tried], dict[str, Foreign]]":
-    """Let members answer as they were seated: what decisions on their own work, and on nobody's, are worth."""
+    """Let members answer as the first router seated them: what its decisions on their own work are worth.
+
+    And what every router's decisions on nobody's work are worth, which takes likelihoods alone.
+    """
     from consilium.evaluation import seating
 
     with bar_of("hearing") as bar:
-        total = len(tried) * seating.asked(tasks, catalogue)
-        total += len(catalogue.members) * sum(map(len, elsewhere.values()))
+        total = seating.asked(tasks, catalogue) + len(catalogue.members) * sum(map(len, elsewhere.values()))
         task = bar.add_task("rows", total=total)
 
         def advance(count: int) -> None:
             bar.advance(task, count)
 
-        heard = {
-            name: replace(each, worth=tuple(await seating.worth(answers, tasks, seats[name], catalogue, advance)))
-            for name, each in tried.items()
-        }
+        worth = await seating.worth(answers, tasks, seats[first], catalogue, advance)
         unseen = {}
         for work, rows in elsewhere.items():
             chosen = {name: seats[name][work] for name in tried}
             unseen[work] = await seating.foreign(answers, rows, chosen, catalogue, advance)
-    return heard, unseen
+    return {**tried, first: replace(tried[first], worth=tuple(worth))}, unseen
 
 
 async def _routed(router: "Router", trial: "Sequence[Example]", catalogue: "Catalogue") -> "Routed":

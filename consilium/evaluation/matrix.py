@@ -111,12 +111,6 @@ def choose_shots(rows: Sequence[Row]) -> tuple[Row, ...]:
     return tuple(islice(chosen, SHOTS))
 
 
-def choose_labels(rows: Sequence[Row], most: int = 20) -> tuple[str, ...]:
-    """Return the replies of the rows where there are few of them, in alphabetical order; else none."""
-    labels = sorted({row.replies[0] for row in rows})
-    return tuple(labels) if len(labels) <= most else ()
-
-
 async def measure(
     answers: Answers,
     fallback: Member,

@@ -85,8 +85,6 @@ class Tried:
 
     conditions: Mapping[str, Routed]
     """Its decisions on each kind of request."""
-    milliseconds: float
-    """That one decision took, in the mean."""
     worth: tuple[Worth, ...] = ()
     """What its decisions on the members' own work were worth, where members answered."""
 

@@ -109,7 +109,6 @@ def figures(tried: Tried) -> dict[str, Any]:
     parts, worth = tried.conditions, tried.worth
     found = {
         **pooled(list(parts.values())).figures(),
-        "ms": tried.milliseconds,
         "conditions": {name: float(part.hits.mean()) for name, part in parts.items()},
         "kinds": {kind: float(routed.hits.mean()) for kind, routed in by_kind(parts).items()},
         "narrowed": {kind: float(routed.hits.mean()) for kind, routed in narrowed(tried).items()},
@@ -136,8 +135,8 @@ def _kinds(trials: Trials) -> str:
     for name, tried in trials.items():
         found = figures(tried)
         shares = map(percent, found["kinds"].values())
-        lines.append((name, *shares, f"{found['ece']:.3f}", f"{found['brier']:.3f}", f"{found['ms']:.2f}"))
-    return table(("router", *kinds, "ECE", "Brier", "ms"), lines)
+        lines.append((name, *shares, f"{found['ece']:.3f}", f"{found['brier']:.3f}"))
+    return table(("router", *kinds, "ECE", "Brier"), lines)
 
 
 def _fits(trials: Trials, alike: Sequence[str]) -> str:
@@ -192,6 +191,7 @@ def _worth(trials: Trials) -> str:
             f"{fmean(each.regret for each in tried.worth):.3f}",
         )
         for name, tried in trials.items()
+        if tried.worth
     ]
     return table(("router", "found", "own", "routed", "of oracle", "regret"), lines)
 

@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import TypeVar
 
 from consilium.errors import BadRows
-from consilium.evaluation.matrix import Task, choose_labels, choose_shots
+from consilium.evaluation.matrix import Task, choose_shots
 from consilium.evaluation.style import StyleClassifier, Voice
 from consilium.evaluation.work import work_of
 from consilium.members.catalogue import Member
 from consilium.training.data import data_of, split_of, training_of
-from consilium.training.rows import Row, Split, read_split
+from consilium.training.rows import Row, Split, labels_of, read_split
 
 Thing = TypeVar("Thing")
 
@@ -51,7 +51,7 @@ class Tasks:
             spoken=tuple(sampled(split.test, self._sample or SPOKEN_ROWS, self._seed)),
             scored=tuple(sampled(split.test, self._sample or len(split.test), self._seed)),
             shots=choose_shots(split.train),
-            labels=choose_labels(split.train) if training.metric == "label" else (),
+            labels=labels_of(split.train) if training.metric == "label" else (),
         )
 
     def split(self, member: Member, data: Path | None = None) -> Split:

@@ -1,8 +1,9 @@
 """Work that no member was trained for: rows of public sets, each with a reference, to tell by how likely it is.
 
-Reads a folder that holds the sets under their own names and in their own fields: ``bbh.jsonl`` (MIT), ``p3_sample``,
-``mt_bench`` and ``self_instruct`` (Apache-2.0). Sets without references, such as MMLU's record of who was
-right, tell no likelihood and are not read.
+Reads a folder that holds the sets under their own names and in their own fields: ``bbh.jsonl`` (MIT) and
+``p3_sample`` (Apache-2.0), of both a third of the tasks, on which no router is fitted; ``mt_bench`` and
+``self_instruct`` (Apache-2.0). Sets without references, such as MMLU's
+record of who was right, tell no likelihood and are not read.
 """
 
 from collections.abc import Iterator
@@ -10,10 +11,9 @@ from pathlib import Path
 from random import Random
 
 from consilium.errors import BadRows
+from consilium.training.held_out import OPEN_P3, held_out, riddle_of
 from consilium.training.rows import Row, read_jsonl
 
-P3 = ("adversarial_qa", "cosmos_qa", "kilt", "quarel", "quartz", "quoref", "ropes", "wiki_bio", "wiki_hop", "duorc")
-"""Sets whose templates ask for nothing that a member was trained for: questions about a passage, or about the world."""
 MOST_CHARACTERS = 2_000
 """Of a request or a reference; longer ones cost minutes and tell nothing more."""
 
@@ -41,13 +41,17 @@ def unseen_rows(folder: Path, count: int, *, seed: int = 0) -> dict[str, list[Ro
 
 
 def _tasks(path: Path) -> Iterator[Row]:
-    for number, entry in read_jsonl(path):
-        yield _row(path, number, entry.get("input"), entry.get("target"))
+    entries = list(read_jsonl(path))
+    held = held_out({riddle_of(entry["task"]) for _, entry in entries})
+    for number, entry in entries:
+        if riddle_of(entry["task"]) in held:
+            yield _row(path, number, entry.get("input"), entry.get("target"))
 
 
 def _prompts(path: Path) -> Iterator[Row]:
+    held = tuple(held_out(OPEN_P3))
     for number, entry in read_jsonl(path):
-        if entry["template"].startswith(P3):
+        if entry["template"].startswith(held):
             yield _row(path, number, entry.get("prompt"), entry.get("completion"))
 
 

@@ -1,9 +1,9 @@
 """The cascade: a fast stage that is mostly sure, and a deep one for where it is not."""
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import torch
 
@@ -20,6 +20,9 @@ from consilium.routing.table import TokenTable
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+    Read: TypeAlias = Callable[[Sequence[str]], Tensor]
+    """Returns the states of messages, [messages, states, hidden]."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,13 +78,18 @@ class Cascade:
         file: a fitted router.
         encoder: the base that it reads with.
         newcomers: members that it was not fitted on, by name, and example requests of each.
+        read: reads messages in the encoder's place, so that several routers can share what was read once.
 
     Raises:
         BadSettings: the router reads with another base, or its tensors do not fit its card.
     """
 
     def __init__(
-        self, file: RouterTensors, encoder: Base, newcomers: Mapping[str, Sequence[str]] | None = None
+        self,
+        file: RouterTensors,
+        encoder: Base,
+        newcomers: Mapping[str, Sequence[str]] | None = None,
+        read: "Read | None" = None,
     ) -> None:
         if file.card.encoder != encoder.name:
             raise BadSettings(
@@ -92,7 +100,8 @@ class Cascade:
         self._newcomers = dict(newcomers or {})
         self._names = (*self.card.members, *self._newcomers)
         self._encoder = encoder
-        self._states: StateEncoder | None = None
+        self._given = read
+        self._states: Read | None = None
         self._lock = threading.Lock()
 
     def scores(self, message: str, sat: str = "") -> Scores:
@@ -127,21 +136,21 @@ class Cascade:
             answered, [1].
         """
         with self._lock:
-            states = self._reading().encode([message])
+            states = self._reading()([message])
             return self._deep.logits(states), self._deep.staying(states)
 
     def points(self, messages: Sequence[str]) -> "tuple[Tensor, Tensor]":
         """Return where messages and members lie in the deep stage's space, [messages and members, directions]."""
         with self._lock:
-            states = self._reading().encode(messages)
+            states = self._reading()(messages)
             return self._deep.points(states), self._deep.centres
 
-    def _reading(self) -> StateEncoder:
+    def _reading(self) -> "Read":
         """Return what reads requests; the first time, newcomers' examples are read."""
         if self._states is None:
-            self._states = StateEncoder(self._encoder, self.card.depth)
+            self._states = self._given or StateEncoder(self._encoder, self.card.depth).encode
             for examples in self._newcomers.values():
-                self._deep = self._deep.with_member(self._states.encode(examples))
+                self._deep = self._deep.with_member(self._states(examples))
         return self._states
 
 

@@ -27,6 +27,8 @@ class Example:
     member: str
     sat: str = ""
     """The member that has just answered; empty for none."""
+    source: str = ""
+    """Which of its member's kinds of requests it is of: as many of each are learned from, as far as there are."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import cache, partial
 from pathlib import Path
 from random import Random
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from consilium.members.base import Base
 from consilium.members.catalogue import Catalogue
@@ -17,6 +17,9 @@ from consilium.routing.requests import Requests
 from consilium.routing.router_file import read_router
 from consilium.routing.sentence import SentenceEncoder
 
+if TYPE_CHECKING:
+    from consilium.routing.cascade import Read
+
 SENTENCE_ROWS = 400
 """Examples of each member that the sentence encoder's baselines are fitted on; each takes it milliseconds."""
 
@@ -25,7 +28,13 @@ Contestants: TypeAlias = Mapping[str, Callable[[], Router]]
 
 
 def contestants(
-    catalogue: Catalogue, requests: Requests, base: Base, fitted: Mapping[str, Path], *, seed: int = 0
+    catalogue: Catalogue,
+    requests: Requests,
+    base: Base,
+    fitted: Mapping[str, Path],
+    *,
+    read: "Mapping[int, Read] | None" = None,
+    seed: int = 0,
 ) -> Contestants:
     """Return how to make each router.
 
@@ -34,6 +43,7 @@ def contestants(
         requests: to fit the baselines on; the oracle is told the answers to those to try.
         base: what the centroid and the fitted ones read with.
         fitted: files of fitted routers, by the name that tables give them; each also decides by one stage alone.
+        read: by depth, what reads for the fitted ones, which have much to read in common.
         seed: of what is drawn.
     """
     right = {each.message: each.member for trial in requests.trials.values() for each in trial}
@@ -55,9 +65,10 @@ def contestants(
         return ClassifierRouter(make(), catalogue)
 
     def reading(file: Path, **changed: object) -> Router:
-        read = read_router(file)
-        card = read.card.model_copy(update=changed)
-        return HierarchicalRouter(read.model_copy(update={"card": card}), base, catalogue)
+        found = read_router(file)
+        card = found.card.model_copy(update=changed)
+        shared = (read or {}).get(card.depth)
+        return HierarchicalRouter(found.model_copy(update={"card": card}), base, catalogue, read=shared)
 
     made: dict[str, Callable[[], Router]] = {name: partial(classifying, make) for name, make in classifiers.items()}
     made["centroid"] = lambda: CentroidRouter(base, catalogue)

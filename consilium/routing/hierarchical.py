@@ -4,6 +4,7 @@ import asyncio
 import hashlib
 from dataclasses import dataclass
 from functools import partial
+from typing import TYPE_CHECKING
 
 from consilium.errors import BadSettings
 from consilium.members.base import Base
@@ -14,6 +15,9 @@ from consilium.routing.protocol import Decision, Request
 from consilium.routing.router_file import RouterTensors
 from consilium.routing.selection import Selection
 from consilium.threads import in_passing
+
+if TYPE_CHECKING:
+    from consilium.routing.cascade import Read
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,13 +54,19 @@ class HierarchicalRouter:
         encoder: the base that it reads with.
         catalogue: the members that may sit.
         selection: how scores become seats.
+        read: reads messages in the encoder's place, see `Cascade`.
 
     Raises:
         BadSettings: the router knows a member that the catalogue does not hold, or reads with another base.
     """
 
     def __init__(
-        self, file: RouterTensors, encoder: Base, catalogue: Catalogue, selection: Selection | None = None
+        self,
+        file: RouterTensors,
+        encoder: Base,
+        catalogue: Catalogue,
+        selection: Selection | None = None,
+        read: "Read | None" = None,
     ) -> None:
         card = file.card
         if strangers := [name for name in card.members if name not in catalogue.members]:
@@ -70,7 +80,7 @@ class HierarchicalRouter:
         self._newcomers = {
             name: member.persona.examples for name, member in catalogue.members.items() if name not in card.members
         }
-        self._cascade = Cascade(file, encoder, self._newcomers)
+        self._cascade = Cascade(file, encoder, self._newcomers, read)
 
     def digest(self) -> str:
         """Return the sha256 over the file, the members that it does not know, and the selection."""

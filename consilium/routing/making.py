@@ -84,8 +84,8 @@ def make_router(
     settings, members = settings or FitSettings(), tuple(group_of)
     named = [labelled(part, members, heard, settings.temperature) for part in (examples, dev)]
     known, weighing = (_as_read(part, members) for part in named)
-    reading = partial(on_step, "reading") if on_step else None
-    read = KeptStates(StateEncoder(encoder, settings.depth), encoder.name, kept, reading)
+    states = KeptStates(StateEncoder(encoder, settings.depth), encoder.name, kept)
+    read = partial(states, on_step=partial(on_step, "reading") if on_step else None)
     deep = _fit_deep(known, stays, read, settings, seed)
     guessed = _guessed(deep, unlabelled, read)
     stage = fit_fast(known, weighing, group_of, encoder, settings, guessed=guessed, seed=seed, on_step=on_step)
@@ -108,19 +108,39 @@ def make_router(
 def _fit_deep(
     known: Labelled, stays: Sequence[str], read: "Callable[[Sequence[str]], Tensor]", settings: FitSettings, seed: int
 ) -> DeepPath:
-    drawn = balanced(known.targets.argmax(-1), settings.deep_examples, seed)
+    labels, sources = known.targets.argmax(-1), [each.source for each in known.examples]
+    drawn = balanced(labels, sources, settings.deep_examples, seed)
     to_read = [known.examples[number].message for number in drawn.tolist()]
     return DeepPath.fit(read(to_read), known.targets[drawn], read(stays) if stays else None)
 
 
-def balanced(labels: "Tensor", count: int, seed: int = 0) -> "Tensor":
-    """Return places of so many labels, drawn at random: as many of each kind, as far as there are, [count]."""
-    order = torch.randperm(len(labels), generator=torch.Generator().manual_seed(seed))
-    turn = torch.empty_like(order)
-    for kind in torch.unique(labels):
-        own = order[labels[order] == kind]
-        turn[own] = torch.arange(len(own))
-    return order[turn[order].argsort(stable=True)][:count]
+def balanced(labels: "Tensor", sources: Sequence[str], count: int, seed: int = 0) -> "Tensor":
+    """Return places of so many labels, drawn at random, [count]: as many of each kind, as far as there are.
+
+    And among those of a kind as many of each source. What is drawn of one does not hang on the others, so that a fit on
+    more examples reads little anew.
+    """
+    numbers = {source: number for number, source in enumerate(dict.fromkeys(sources))}
+    strata = labels * len(numbers) + torch.tensor([numbers[source] for source in sources])
+    return _turns(labels, _shuffled(strata, seed)).argsort(stable=True)[:count]
+
+
+def _shuffled(kinds: "Tensor", seed: int) -> "Tensor":
+    """Return a random order within each kind, [count]."""
+    order = torch.empty_like(kinds)
+    for kind in torch.unique(kinds):
+        own = (kinds == kind).nonzero().squeeze(1)
+        order[own] = torch.randperm(len(own), generator=torch.Generator().manual_seed(seed))
+    return order
+
+
+def _turns(kinds: "Tensor", order: "Tensor") -> "Tensor":
+    """Return how many of its kind come before each in the order, [count]."""
+    turns = torch.empty_like(kinds)
+    for kind in torch.unique(kinds):
+        own = (kinds == kind).nonzero().squeeze(1)
+        turns[own[order[own].argsort(stable=True)]] = torch.arange(len(own))
+    return turns
 
 
 def _together(

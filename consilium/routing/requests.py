@@ -11,9 +11,11 @@ from consilium.routing.classifier import Example
 from consilium.routing.conversations import STAYS, STAYS_HELD_OUT, said_after
 from consilium.routing.injections import INJECTIONS, INJECTIONS_HELD_OUT, injected
 from consilium.routing.layouts import LAYOUTS, NEW_LAYOUTS, laid_out
-from consilium.routing.sources import held_out, sources, unlabelled
+from consilium.routing.options import with_options
+from consilium.routing.sources import open_work, sources, unlabelled
 from consilium.training.data import data_of, split_of
-from consilium.training.rows import Row
+from consilium.training.held_out import held_out
+from consilium.training.rows import Row, labels_of
 
 LAID_OUT = 0.4
 """Share of the rows to learn from that are also shown in another layout."""
@@ -27,6 +29,8 @@ CALLED = 20
 """How often a follow-up that calls a member is shown."""
 INJECTED = 0.03
 """Share of the examples that are also shown with an instruction to seat another member."""
+OFFERED = 0.3
+"""Share of the rows of members that choose among labels that are also shown with the labels."""
 TRIED = 60
 """Rows of a layout or of a source that a router is tried with, of each member."""
 
@@ -89,6 +93,7 @@ def gather(
             trials.setdefault(apart + name, []).extend(examples)
     if more:
         _add_elsewhere(sources(more, catalogue.fallback), catalogue.fallback, fit, dev, trials, chance)
+        _add_open(open_work(more), catalogue.fallback, fit, dev, chance)
     calls, new_calls = _calls(members)
     names = list(catalogue.members)
     for part in (fit, dev):
@@ -125,6 +130,20 @@ def _add_elsewhere(
             dev += drawn[border:]
 
 
+def _add_open(
+    work: Mapping[str, Sequence[Row]], fallback: str, fit: list[Example], dev: list[Example], chance: Random
+) -> None:
+    """Put requests that are for nobody but the fallback with those to fit on and to weigh by."""
+    for name, rows in work.items():
+        drawn = [
+            Example(message=row.request, member=fallback, source=f"open/{name}")
+            for row in chance.sample(rows, len(rows))
+        ]
+        border = len(drawn) * 9 // 10
+        fit += drawn[:border] * SELDOM
+        dev += drawn[border:]
+
+
 def _calls(members: Sequence[Member]) -> tuple[list[Example], list[Example]]:
     """Return what calls each member in mid-conversation: to fit on, and to try."""
     found: tuple[list[Example], list[Example]] = ([], [])
@@ -135,15 +154,19 @@ def _calls(members: Sequence[Member]) -> tuple[list[Example], list[Example]]:
 
 
 def _shown(member: Member, rows: Sequence[Row], layouts: Sequence[str], chance: Random) -> Iterator[Example]:
-    """Yield each row under its instruction, as it is, and some in a layout."""
+    """Yield each row under its instruction, as it is, and some in a layout or with the labels to choose from."""
+    labels = labels_of(rows)
     for row in rows:
         yield Example(message=row.request, member=member.name)
         if _topics(member):
             continue
+        if len(labels) > 1 and chance.random() < OFFERED:
+            yield Example(message=with_options(row.input, labels, chance), member=member.name, source="options")
         if row.input != row.request:
             yield Example(message=row.input, member=member.name)
         if chance.random() < LAID_OUT:
-            yield Example(message=laid_out(row.input, chance.choice(layouts), chance), member=member.name)
+            shown = laid_out(row.input, chance.choice(layouts), chance)
+            yield Example(message=shown, member=member.name, source="layout")
 
 
 def _tried(

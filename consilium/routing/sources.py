@@ -1,15 +1,16 @@
 """Requests of the members' kinds of work from where their own rows do not come from, to route under shift.
 
-Reads a folder that holds public sets under their own names and in their own fields: ``clinc150``, ``sgd``,
-``p3_sample`` and ``truthfulqa`` (CC-BY-3.0, CC-BY-SA-4.0, Apache-2.0, Apache-2.0).
+Reads a folder that holds public sets under their own names and in their own fields: ``clinc150`` (CC-BY-3.0), ``sgd``
+(CC-BY-SA-4.0), ``p3_sample``, ``truthfulqa``, ``self_instruct``, ``mt_bench``, ``routellm_mmlu`` (all Apache-2.0), and
+``bbh.jsonl`` (MIT).
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from random import Random
 
 from consilium.routing.classifier import Example
-from consilium.training.rows import read_jsonl
+from consilium.training.held_out import OPEN_P3, held_out, riddle_of
+from consilium.training.rows import Row, read_jsonl
 
 P3 = {
     "paws_labeled_final_Concatenation": "logician",
@@ -22,6 +23,11 @@ P3 = {
 """Templates that ask for a member's kind of work: what follows from what, which class, a sentence out of parts."""
 NOBODYS = ("small_talk", "meta", "oos")
 """CLINC150's domains that no specialist was trained for."""
+OF_A_SET = 20
+"""Rows of one of these, or of one of BBH's tasks, that are shown: more would take the questions of `P3` that are
+somebody's."""
+MMLU = 300
+"""Of its questions that are shown, spread over its subjects: they are all put in one form."""
 
 
 def sources(folder: Path, fallback: str) -> dict[str, list[Example]]:
@@ -34,16 +40,15 @@ def sources(folder: Path, fallback: str) -> dict[str, list[Example]]:
         BadRows: a set is not there, or cannot be read.
     """
     found: dict[str, list[Example]] = {}
-    for name, example in _examples(folder, fallback):
-        found.setdefault(name, []).append(example)
+    for example in _examples(folder, fallback):
+        found.setdefault(example.source, []).append(example)
     return found
 
 
 def unlabelled(folder: Path) -> list[str]:
     """Return what people ask elsewhere, whoever it may be for: none of it is tried, here or at unseen work.
 
-    What users of a service say beyond what they want, instructions (``self_instruct``, ``mt_bench``: those without a
-    reference) and exam questions (``routellm_mmlu``), all under Apache-2.0 but for the dialogues.
+    What users of a service say beyond what they want (CC-BY-SA-4.0), and exam questions (Apache-2.0).
 
     Raises:
         BadRows: a set is not there, or cannot be read.
@@ -51,26 +56,37 @@ def unlabelled(folder: Path) -> list[str]:
     return [text.strip() for text in _asked(folder) if text.strip()]
 
 
-def held_out(names: Iterable[str]) -> frozenset[str]:
-    """Return the third of the names that nothing is fitted on, drawn once for all."""
-    ordered = sorted(names)
-    return frozenset(Random(0).sample(ordered, round(len(ordered) / 3)))
+def open_work(folder: Path) -> dict[str, list[Row]]:
+    """Return requests that no member was trained for, by set, and the replies that are known: they are the fallback's.
+
+    Riddles (``bbh.jsonl``) and questions about a passage (``p3_sample``), of tasks and sets that are not held out,
+    instructions (``self_instruct``, ``mt_bench``: those without a reference) and exam questions (``routellm_mmlu``).
+
+    Raises:
+        BadRows: a set is not there, or cannot be read.
+    """
+    found: dict[str, list[Row]] = {}
+    for name, text, *replies in _open(folder):
+        if text.strip():
+            found.setdefault(name, []).append(Row(request=text.strip(), replies=tuple(replies)))
+    return found
 
 
-def _examples(folder: Path, fallback: str) -> Iterator[tuple[str, Example]]:
+def _examples(folder: Path, fallback: str) -> Iterator[Example]:
     for part in ("test", "oos_train", "oos_val"):
         for _, row in read_jsonl(folder / "clinc150" / f"{part}.jsonl"):
             member = fallback if row["domain"] in NOBODYS else "dispatcher"
-            yield f"clinc150/{row['domain']}", Example(message=row["text"], member=member)
+            yield Example(message=row["text"], member=member, source=f"clinc150/{row['domain']}")
     for _, dialogue in read_jsonl(folder / "sgd" / "dialogues.jsonl"):
         for turn in dialogue["turns"]:
             if "INFORM_INTENT" in turn["acts"] and turn["speaker"] == "USER":
-                yield "sgd", Example(message=turn["utterance"], member="dispatcher")
+                yield Example(message=turn["utterance"], member="dispatcher", source="sgd")
     for _, row in read_jsonl(folder / "p3_sample" / "p3_ood.jsonl"):
         if row["template"] in P3:
-            yield f"p3/{row['template']}", Example(message=row["prompt"].strip(), member=P3[row["template"]])
+            member, source = P3[row["template"]], f"p3/{row['template']}"
+            yield Example(message=row["prompt"].strip(), member=member, source=source)
     for _, row in read_jsonl(folder / "truthfulqa" / "truthfulqa.jsonl"):
-        yield "truthfulqa", Example(message=row["Question"], member=fallback)
+        yield Example(message=row["Question"], member=fallback, source="truthfulqa")
 
 
 def _asked(folder: Path) -> Iterator[str]:
@@ -78,9 +94,29 @@ def _asked(folder: Path) -> Iterator[str]:
         for turn in dialogue["turns"]:
             if turn["speaker"] == "USER" and "INFORM_INTENT" not in turn["acts"]:
                 yield turn["utterance"]
-    for _, task in read_jsonl(folder / "self_instruct" / "user_oriented_instructions.jsonl"):
-        yield f"{task['instruction']}\n\n{task['instances'][0]['input']}"
-    for _, question in read_jsonl(folder / "mt_bench" / "vicuna_question.jsonl"):
-        yield question["turns"][0]
     for _, question in read_jsonl(folder / "routellm_mmlu" / "mmlu_router.jsonl"):
         yield question["prompt"]
+
+
+def _open(folder: Path) -> Iterator[tuple[str, ...]]:
+    """Yield set, request, and reply where that is short, so that who would give it can be heard."""
+    riddles = [row for _, row in read_jsonl(folder / "bbh.jsonl")]
+    kinds = {riddle_of(row["task"]) for row in riddles}
+    for kind in sorted(kinds - held_out(kinds)):
+        for row in [row for row in riddles if riddle_of(row["task"]) == kind][:OF_A_SET]:
+            yield "bbh", row["input"]
+    known = set(OPEN_P3) - held_out(OPEN_P3)
+    rows = [row for _, row in read_jsonl(folder / "p3_sample" / "p3_ood.jsonl")]
+    for name in sorted(known):
+        of_set = [row for row in rows if row["template"].startswith(name)]
+        for row in of_set[:OF_A_SET]:
+            yield "p3", row["prompt"], row["completion"]
+    for _, task in read_jsonl(folder / "self_instruct" / "user_oriented_instructions.jsonl"):
+        yield "self-instruct", f"{task['instruction']}\n\n{task['instances'][0]['input']}"
+    tried = {question["turns"][0] for _, question in read_jsonl(folder / "mt_bench" / "question.jsonl")}
+    for _, question in read_jsonl(folder / "mt_bench" / "vicuna_question.jsonl"):
+        if question["turns"][0] not in tried:  # one stands in both
+            yield "mt-bench", question["turns"][0]
+    questions = [question["prompt"] for _, question in read_jsonl(folder / "routellm_mmlu" / "mmlu_router.jsonl")]
+    for prompt in questions[:: max(1, len(questions) // MMLU)]:
+        yield "mmlu", prompt

@@ -27,29 +27,28 @@ class KeptStates:
         encoder: what reads.
         name: of its base, by content.
         folder: where states are kept; without it, in memory alone.
-        on_step: told how far reading is.
     """
 
-    def __init__(
-        self, encoder: StateEncoder, name: str, folder: Path | None, on_step: Callable[[FitStep], None] | None = None
-    ) -> None:
+    def __init__(self, encoder: StateEncoder, name: str, folder: Path | None) -> None:
         self._encoder = encoder
-        self._on_step = on_step
         self._folder = folder and folder / f"states-{_digest([name, encoder.depth, QUESTION, STATES])}"
         self._found: dict[str, NDArray[np.float32]] = {}
         for file in sorted(self._folder.glob("*.npz")) if self._folder else ():
             with np.load(file) as part:
                 self._found |= dict(zip(part["keys"].tolist(), part["states"], strict=True))
 
-    def __call__(self, messages: Sequence[str]) -> "Tensor":
-        """Return the states of messages, [messages, states, hidden]; each is read once, however often it is there."""
+    def __call__(self, messages: Sequence[str], on_step: Callable[[FitStep], None] | None = None) -> "Tensor":
+        """Return the states of messages, [messages, states, hidden]; each is read once, however often it is there.
+
+        ``on_step`` is told how far reading is.
+        """
         keys = {message: _digest(message) for message in messages}
         missing = [message for message, key in keys.items() if key not in self._found]
         for start in range(0, len(missing), _READ_AT_ONCE):
             part = missing[start : start + _READ_AT_ONCE]
             self._keep([keys[message] for message in part], self._encoder.encode(part).numpy())
-            if self._on_step:
-                self._on_step(FitStep(done=start + len(part), total=len(missing), loss=0.0))
+            if on_step:
+                on_step(FitStep(done=start + len(part), total=len(missing), loss=0.0))
         return torch.from_numpy(np.stack([self._found[keys[message]] for message in messages]))
 
     def _keep(self, keys: Sequence[str], states: "NDArray[np.float32]") -> None:

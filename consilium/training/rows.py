@@ -41,6 +41,12 @@ def lessons(system_prompt: str, rows: Iterable[Row]) -> tuple[Lesson, ...]:
     return tuple(Lesson(system_prompt=system_prompt, row=row) for row in rows)
 
 
+def labels_of(rows: Iterable[Row], most: int = 20) -> tuple[str, ...]:
+    """Return the first replies of the rows where there are few different ones, in alphabetical order; else none."""
+    labels = sorted({row.replies[0] for row in rows})
+    return tuple(labels) if len(labels) <= most else ()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Split:
     """Rows to learn from, to choose by, and to be measured on; no request stands in two of them."""

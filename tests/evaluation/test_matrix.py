@@ -19,7 +19,6 @@ from consilium.evaluation.matrix import (
     Matrix,
     Task,
     asked,
-    choose_labels,
     choose_shots,
     measure,
 )
@@ -178,5 +177,3 @@ def test_the_heatmap_is_a_picture_of_every_cell(matrix: Matrix, tmp_path: Path) 
 def test_shots_show_different_replies() -> None:
     rows = [Row(request=str(n), replies=(reply,)) for n, reply in enumerate("aabacbd")]
     assert [row.request for row in choose_shots(rows)] == ["0", "2", "4"]
-    assert choose_labels(rows) == ("a", "b", "c", "d")
-    assert choose_labels(rows, most=3) == ()

@@ -31,7 +31,7 @@ WORTH = (
     Worth(task="pilot", metric="accuracy", rows=40, found=0.9, own=0.8, routed=0.7, regret=0.1),
     Worth(task="mate", metric="chrf", rows=40, found=1.0, own=0.4, routed=0.38, regret=0.3),
 )
-TRIALS = {name: Tried(conditions=parts, milliseconds=1.5, worth=WORTH) for name, parts in CONDITIONS.items()}
+TRIALS = {name: Tried(conditions=parts, worth=WORTH) for name, parts in CONDITIONS.items()}
 FITTED = {"learned": ("learned (fast)", "learned (deep)"), "learned 2": ("learned 2 (fast)", "learned 2 (deep)")}
 UNSEEN = {"riddles": Foreign(rows=9, members={"pilot": 0.4, "mate": 0.5, "cook": 0.7}, routers={"learned": 0.25})}
 
@@ -64,8 +64,8 @@ def test_the_page_says_who_is_better_and_by_how_much() -> None:
 
 def test_the_page_says_who_is_better_among_those_whose_work_it_is() -> None:
     pilots_and_mates = {"raw": routed([0, 1] * 9, [2, 2] * 9), "source/x": routed([1], [0])}
-    trials = {**TRIALS, "learned": Tried(conditions=pilots_and_mates, milliseconds=1.5)}
-    trials["words"] = Tried(conditions={**pilots_and_mates, "raw": routed([0, 1] * 9, [0, 1] * 9)}, milliseconds=1.5)
+    trials = {**TRIALS, "learned": Tried(conditions=pilots_and_mates)}
+    trials["words"] = Tried(conditions={**pilots_and_mates, "raw": routed([0, 1] * 9, [0, 1] * 9)})
     page = router_page(trials, {}, first="learned", fitted=FITTED, fallback="cook", command="", pictures=[])
     assert "| raw | 18 | 0.0 | 100.0 | words | -100.0 [" in page
     assert "| raw | 18 | 50.0 | 100.0 | words | -50.0 [" in page
@@ -98,8 +98,12 @@ def test_the_page_says_what_decisions_were_worth() -> None:
 
 
 def test_a_router_that_nobody_was_heard_for_has_no_worth() -> None:
-    tried = {"learned": Tried(conditions=CONDITIONS["learned"], milliseconds=1.5)}
-    assert "of_oracle" not in figures(tried["learned"])
+    trials = {**TRIALS, "words": Tried(conditions=CONDITIONS["words"])}
+    assert "of_oracle" not in figures(trials["words"])
+    page = router_page(trials, {}, first="learned", fitted=FITTED, fallback="cook", command="", pictures=[])
+    worth = page.partition("## What decisions are worth")[2]
+    assert "| learned |" in worth
+    assert "| words |" not in worth
 
 
 @pytest.mark.parametrize("ending", ["svg", "png"])

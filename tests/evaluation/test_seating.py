@@ -16,7 +16,7 @@ from consilium.evaluation.tasks import Tasks
 from consilium.evaluation.unseen import unseen_rows
 from consilium.members.catalogue import Catalogue
 from tests.evaluation.conftest import Engine, replies
-from tests.support.sources import write_unseen
+from tests.support.sources import RIDDLES, write_unseen
 
 
 @pytest.fixture
@@ -85,6 +85,7 @@ def test_rows_of_each_set_are_read_and_long_ones_left_out(tmp_path: Path) -> Non
 
 def test_a_set_without_a_reference_is_named_by_line(tmp_path: Path) -> None:
     write_unseen(tmp_path)
-    (tmp_path / "bbh.jsonl").write_text(json.dumps({"task": "t", "input": "How many?"}) + "\n")
-    with pytest.raises(BadRows, match=r"bbh\.jsonl line 1: .* needs both"):
+    riddles = [{"task": task, "input": "How many?"} for task in RIDDLES]
+    (tmp_path / "bbh.jsonl").write_text("".join(json.dumps(row) + "\n" for row in riddles))
+    with pytest.raises(BadRows, match=r"bbh\.jsonl line \d: .* needs both"):
         unseen_rows(tmp_path, 2)

@@ -9,10 +9,12 @@ from consilium.errors import BadSettings
 from consilium.members.base import Base
 from consilium.members.catalogue import Catalogue
 from consilium.routing.cascade import joined
+from consilium.routing.deep import StateEncoder
 from consilium.routing.hierarchical import HierarchicalRouter
 from consilium.routing.making import ASKED, certainty, make_router, weighed
 from consilium.routing.protocol import Request
 from consilium.routing.router_file import MAX_BYTES, RouterTensors, read_router, write_router
+from consilium.routing.states import KeptStates
 from consilium.testing.router import RouterConformance
 from tests.support.personas import write_catalogue, write_persona
 from tests.support.routers import DEV, EXAMPLES, GROUP_OF, SETTINGS, TOLD, asked, small_router, write_crew_of
@@ -50,6 +52,18 @@ async def test_unseen_requests_find_their_member_and_say_how(fitted: Hierarchica
         assert explanation.pulls[0][0] == TOLD[member]
         assert (explanation.members, explanation.groups) == (tuple(GROUP_OF), ("desk", "crew"))
         assert explanation.prices["pilot"] == pytest.approx(0.0023 * 128)
+
+
+async def test_routers_that_share_what_is_read_decide_as_each_would_alone(
+    file: RouterTensors, base: Base, tmp_path: Path
+) -> None:
+    crew, read = write_crew_of(tmp_path, "cook"), KeptStates(StateEncoder(base, file.card.depth), base.name, None)
+    always = file.model_copy(update={"card": file.card.model_copy(update={"certain": 2.0})})
+    alone, sharing = HierarchicalRouter(always, base, crew), HierarchicalRouter(always, base, crew, read=read)
+    for member in GROUP_OF:
+        request = Request(message=asked(member, 5), seats=1)
+        one, other = await alone.route(request), await sharing.route(request)
+        assert other.scores == pytest.approx(one.scores, abs=1e-5)
 
 
 async def test_the_deep_stage_is_asked_only_where_the_fast_one_is_unsure(

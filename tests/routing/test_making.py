@@ -11,6 +11,8 @@ from consilium.routing.router_file import RouterTensors
 from tests.support.routers import DEV, EXAMPLES, GROUP_OF, SETTINGS, asked
 from tests.support.tiny import write_tiny_base
 
+ALIKE = [""] * 1_000
+
 
 @pytest.fixture(scope="module")
 def base(tmp_path_factory: pytest.TempPathFactory) -> Base:
@@ -57,8 +59,23 @@ def test_the_coarse_path_learns_from_the_deep_stage_what_no_example_says(base: B
 
 def test_a_balanced_draw_takes_as_many_of_each_and_all_of_the_rare() -> None:
     labels = torch.tensor([0] * 500 + [1] * 100 + [2] * 7)
-    drawn = balanced(labels, 57, seed=3)
+    drawn = balanced(labels, ALIKE[:607], 57, seed=3)
     assert len(set(drawn.tolist())) == 57
     assert torch.bincount(labels[drawn]).tolist() == [25, 25, 7]
-    assert not torch.equal(drawn, balanced(labels, 57, seed=4))
-    assert sorted(balanced(labels, 10**6).tolist()) == list(range(607))
+    assert not torch.equal(drawn, balanced(labels, ALIKE[:607], 57, seed=4))
+    assert sorted(balanced(labels, ALIKE[:607], 10**6).tolist()) == list(range(607))
+
+
+def test_what_is_drawn_of_a_member_does_not_hang_on_the_others() -> None:
+    few, many = torch.tensor([0] * 90 + [1] * 90), torch.tensor([0] * 90 + [1] * 90 + [2] * 400)
+    first, again = (
+        set(balanced(labels, ALIKE[: len(labels)], 30 * kinds).tolist()) for labels, kinds in ((few, 2), (many, 3))
+    )
+    assert first == {place for place in again if place < 180}
+
+
+def test_what_is_drawn_of_a_member_is_drawn_from_each_source_alike() -> None:
+    labels, sources = torch.tensor([0] * 400 + [1] * 100), ["a"] * 350 + ["b"] * 45 + ["c"] * 5 + ["a"] * 100
+    drawn = balanced(labels, sources, 120)
+    taken = [sources[place] for place in drawn.tolist() if place < 400]
+    assert [taken.count(name) for name in "abc"] == [28, 27, 5]

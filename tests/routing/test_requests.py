@@ -10,8 +10,9 @@ from consilium.routing.classifier import Example
 from consilium.routing.conversations import STAYS, STAYS_HELD_OUT, said_after
 from consilium.routing.injections import INJECTIONS, INJECTIONS_HELD_OUT
 from consilium.routing.layouts import NEW_LAYOUTS
-from consilium.routing.requests import TRIED, Requests, gather
-from consilium.routing.sources import held_out, sources
+from consilium.routing.requests import OFFERED, TRIED, Requests, gather
+from consilium.routing.sources import open_work, sources
+from consilium.training.held_out import held_out
 from tests.support.personas import TRAINING, write_catalogue, write_persona
 from tests.support.sources import write_sources
 
@@ -69,6 +70,25 @@ def test_sources_that_are_held_out_are_tried_and_never_fitted_on(crew: Catalogue
     known = {each.message for each in (*found.fit, *found.dev)}
     for name, examples in elsewhere.items():
         assert all((each.message in known) == (name not in new) for each in examples)
+
+
+def test_open_work_is_for_nobody_but_the_fallback(crew: Catalogue) -> None:
+    write_sources(crew.root / "more")
+    found = gather(crew, [crew.root / "data"], crew.root / "more", rows=10)
+    who = {each.message: each.member for each in (*found.fit, *found.dev)}
+    assert {who[row.request] for rows in open_work(crew.root / "more").values() for row in rows} == {"clerk"}
+
+
+def test_rows_of_who_chooses_among_labels_are_shown_with_them(crew: Catalogue) -> None:
+    for name in ("train", "dev"):
+        rows = crew.root / "data" / "mate" / f"{name}.jsonl"
+        entries = [json.loads(line) for line in rows.read_text().splitlines()]
+        answered = [{**entry, "targets": [("port", "lee", "bow")[n % 3]]} for n, entry in enumerate(entries)]
+        rows.write_text("".join(json.dumps(entry) + "\n" for entry in answered))
+    found = gather(crew, [crew.root / "data"])
+    offered = [each for each in found.fit if all(label in each.message for label in ("port", "lee", "bow"))]
+    assert len(offered) == pytest.approx(OFFERED * ROWS["train"], abs=15)
+    assert {each.member for each in offered} == {"mate"}  # all that the pilot replies is aye
 
 
 def test_follow_ups_go_to_whoever_answered_or_is_called(requests: Requests) -> None:

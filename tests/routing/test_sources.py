@@ -5,9 +5,11 @@ from pathlib import Path
 import pytest
 
 from consilium.errors import BadRows
-from consilium.routing.sources import P3, held_out, sources, unlabelled
+from consilium.evaluation.unseen import unseen_rows
+from consilium.routing.sources import P3, open_work, sources, unlabelled
+from consilium.training.held_out import held_out
 from tests.support.data import SHARED
-from tests.support.sources import write_sources
+from tests.support.sources import RIDDLES, new_riddle, write_sources
 
 REAL = SHARED / "router"
 
@@ -26,10 +28,21 @@ def test_each_set_says_who_should_sit(tmp_path: Path) -> None:
     }
 
 
+def test_open_work_is_what_nobody_was_trained_for_and_none_of_it_is_tried(tmp_path: Path) -> None:
+    write_sources(tmp_path)
+    assert {name: [(row.request, row.replies) for row in rows] for name, rows in open_work(tmp_path).items()} == {
+        "bbh": [(f"How many {task}?", ()) for task in RIDDLES if task != new_riddle()],
+        "p3": [("Where is the boat?", ("here",))],
+        "self-instruct": [("Name it.", ())],
+        "mt-bench": [("What is a knot?", ())],
+        "mmlu": [("Which is a boat?", ())],
+    }
+
+
 def test_what_might_be_anybodys_is_none_of_what_is_known_to_be_somebodys(tmp_path: Path) -> None:
     write_sources(tmp_path)
     found = unlabelled(tmp_path)
-    assert found == ["USER ['AFFIRM']", "Name it.", "What is a knot?", "Which is a boat?"]
+    assert found == ["USER ['AFFIRM']", "Which is a boat?"]
     known = {each.message for examples in sources(tmp_path, "clerk").values() for each in examples}
     assert not known & set(found)
 
@@ -57,3 +70,11 @@ def test_the_real_sets_hold_every_source() -> None:
         "librarian",
         "logician",
     }
+
+
+@pytest.mark.skipif(not REAL.is_dir(), reason=f"the sets are not at {REAL}")
+def test_no_real_open_work_is_tried_as_unseen() -> None:
+    known = [row for rows in open_work(REAL).values() for row in rows]
+    assert len(known) > 700
+    tried = [row for rows in unseen_rows(REAL, 10**6).values() for row in rows]
+    assert not {row.request for row in known} & {row.request for row in tried}

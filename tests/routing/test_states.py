@@ -41,10 +41,10 @@ def test_what_was_read_before_is_not_read_again(base: Base, tmp_path: Path) -> N
     steps: list[FitStep] = []
     first = KeptStates(Counting(base, 2), base.name, tmp_path)(ASKED)
     encoder = Counting(base, 2)
-    read = KeptStates(encoder, base.name, tmp_path, steps.append)
+    read = KeptStates(encoder, base.name, tmp_path)
     assert torch.equal(read(ASKED), first)
     assert encoder.read == 0
-    read(["w9", *ASKED])
+    read(["w9", *ASKED], steps.append)
     assert encoder.read == 1
     assert [(step.done, step.total) for step in steps] == [(1, 1)]
 

@@ -9,7 +9,7 @@ import pytest
 
 from consilium.errors import BadRows
 from consilium.members.persona import RowsSpec
-from consilium.training.rows import MAX_LINE_BYTES, Row, Split, read_jsonl, read_split
+from consilium.training.rows import MAX_LINE_BYTES, Row, Split, labels_of, read_jsonl, read_split
 
 
 def write_rows(path: Path, rows: Sequence[object]) -> Path:
@@ -304,3 +304,9 @@ class TestPassages:
     def test_the_same_topic_may_be_learned_and_tested(self, tmp_path: Path) -> None:
         split = self.split(tmp_path, held_out=("book-6", "book-8"))
         assert set(requests(split.test)) <= set(requests(split.train))
+
+
+def test_labels_are_the_replies_where_there_are_few() -> None:
+    rows = [Row(request=str(n), replies=(reply,)) for n, reply in enumerate("aabacbd")]
+    assert labels_of(rows) == ("a", "b", "c", "d")
+    assert labels_of(rows, most=3) == ()
