@@ -129,7 +129,7 @@ def _shared(base: "Base", files: Iterable[Path], folder: Path) -> "dict[int, Kep
 
 
 def _read_ahead(shared: "Iterable[KeptStates]", requests: "Requests", work: "Work", catalogue: "Catalogue") -> None:
-    """Read all requests side by side, in a third of the time that one after the other takes."""
+    """Read all requests side by side, once for all routers that will be asked about them."""
     from consilium.routing.addressed import without_addresses
 
     tasks, elsewhere = work
