@@ -125,9 +125,7 @@ def _add_elsewhere(
         if name in held_out(elsewhere):
             trials[f"source/{name}"] = drawn[:TRIED]
         else:
-            border = len(drawn) * 9 // 10
-            fit += drawn[:border] * (SELDOM if drawn[0].member == fallback else OFTEN)
-            dev += drawn[border:]
+            _parted(drawn, SELDOM if drawn[0].member == fallback else OFTEN, fit, dev)
 
 
 def _add_open(
@@ -139,9 +137,14 @@ def _add_open(
             Example(message=row.request, member=fallback, source=f"open/{name}")
             for row in chance.sample(rows, len(rows))
         ]
-        border = len(drawn) * 9 // 10
-        fit += drawn[:border] * SELDOM
-        dev += drawn[border:]
+        _parted(drawn, SELDOM, fit, dev)
+
+
+def _parted(drawn: Sequence[Example], often: int, fit: list[Example], dev: list[Example]) -> None:
+    """Put nine tenths with those to fit on, so often, and the last with those to weigh by."""
+    border = len(drawn) * 9 // 10
+    fit += [*drawn[:border]] * often
+    dev += drawn[border:]
 
 
 def _calls(members: Sequence[Member]) -> tuple[list[Example], list[Example]]:

@@ -24,8 +24,8 @@ P3 = {
 NOBODYS = ("small_talk", "meta", "oos")
 """CLINC150's domains that no specialist was trained for."""
 OF_A_SET = 20
-"""Rows of one of these, or of one of BBH's tasks, that are shown: more would take the questions of `P3` that are
-somebody's."""
+"""Rows of each of P3's open sets and of each kind of riddle that are shown: more would take the questions of `P3` that
+are somebody's."""
 MMLU = 300
 """Of its questions that are shown, spread over its subjects: they are all put in one form."""
 

@@ -1,5 +1,6 @@
 """The hierarchical router on a tiny base: made, written, read, and asked."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -57,13 +58,20 @@ async def test_unseen_requests_find_their_member_and_say_how(fitted: Hierarchica
 async def test_routers_that_share_what_is_read_decide_as_each_would_alone(
     file: RouterTensors, base: Base, tmp_path: Path
 ) -> None:
-    crew, read = write_crew_of(tmp_path, "cook"), KeptStates(StateEncoder(base, file.card.depth), base.name, None)
+    crew, states = write_crew_of(tmp_path, "cook"), KeptStates(StateEncoder(base, file.card.depth), base.name, None)
+    told: list[str] = []
+
+    def read(messages: Sequence[str]) -> torch.Tensor:
+        told.extend(messages)
+        return states(messages)
+
     always = file.model_copy(update={"card": file.card.model_copy(update={"certain": 2.0})})
     alone, sharing = HierarchicalRouter(always, base, crew), HierarchicalRouter(always, base, crew, read=read)
     for member in GROUP_OF:
         request = Request(message=asked(member, 5), seats=1)
         one, other = await alone.route(request), await sharing.route(request)
         assert other.scores == pytest.approx(one.scores, abs=1e-5)
+        assert told[-1] == request.message
 
 
 async def test_the_deep_stage_is_asked_only_where_the_fast_one_is_unsure(
