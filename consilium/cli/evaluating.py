@@ -41,6 +41,7 @@ eval_app = typer.Typer(help="Measure members, routers and the council.", no_args
         "eval members --data ../shared/data/house --sample 40",
         "eval members --data ../shared/data/house --members operator,analyst --json",
         "eval members --data ../shared/data/house --resume --page docs/results/members.md",
+        "eval members --data ../shared/data/house --multitask my/control --others 0",
     ),
 )
 def eval_members_command(
@@ -55,7 +56,9 @@ def eval_members_command(
         int | None,
         typer.Option(min=1, help="Use at most this many held-out rows.", show_default="200 spoken, all scored"),
     ] = None,
-    others: Annotated[int, typer.Option(min=1, help="Rows that members answer whose work it is not.")] = OTHERS_ROWS,
+    others: Annotated[
+        int, typer.Option(min=0, help="Rows that members answer whose work it is not; 0: own work and controls alone.")
+    ] = OTHERS_ROWS,
     multitask: Annotated[
         Path | None, typer.Option(help="Folder of the adapter that `train multitask` made: one more control.")
     ] = None,
@@ -66,7 +69,8 @@ def eval_members_command(
     precision: Rounding = None,
     work: Annotated[Path, typer.Option(help="Folder where answers are kept.")] = Path("storage/evaluation"),
     page: Annotated[
-        Path | None, typer.Option(help="Write the page of results here, and the heatmap beside it.")
+        Path | None,
+        typer.Option(help="Write the page of results here, and beside it the heatmap of who is good at whose work."),
     ] = None,
     personas: Personas = None,
     as_json: AsJson = False,
@@ -186,10 +190,12 @@ def _write_page(matrix: "Matrix", page: Path) -> None:
     from consilium.evaluation.members_page import members_page
     from consilium.members.files import write_whole
 
-    picture = page.with_suffix(".svg")
-    draw_heatmap(matrix, picture)
-    write_whole(page, members_page(matrix, command=command_line(), picture=picture.name).encode())
-    aside().print(f"wrote {page} and {picture}")
+    picture = page.with_suffix(".svg") if matrix.crossed else None
+    if picture:
+        draw_heatmap(matrix, picture)
+    text = members_page(matrix, command=command_line(), picture=picture.name if picture else None)
+    write_whole(page, text.encode())
+    aside().print(f"wrote {page}" + (f" and {picture}" if picture else ""))
 
 
 def command_line() -> str:

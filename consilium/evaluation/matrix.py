@@ -72,6 +72,11 @@ class Matrix:
         """The controls that were measured, in the order in which tables show them."""
         return [control for control in CONTROLS if (self.tasks[0].name, control) in self.cells]
 
+    @property
+    def crossed(self) -> bool:
+        """Whether members were measured at each other's work too."""
+        return any(self._others(task) for task in self.tasks)
+
     def gain(self, task: Task, over: str) -> Interval:
         """Return how far the task's own member is above another arm, on the rows that both answered."""
         own, other = self.cells[task.name, task.name], self.cells[task.name, over]
@@ -126,13 +131,13 @@ async def measure(
         answers: asks, and remembers.
         fallback: the member without an adapter.
         tasks: whose members are also the columns.
-        others_rows: of a task's rows, how many the members answer whose work it is not.
+        others_rows: of a task's rows, how many the members answer whose work it is not; with 0 they are not asked.
         multitask: the control that learned everything at once, if there is one.
         on_done: told how many more rows were answered; `asked` says how many there are in all.
     """
     cells: dict[tuple[str, str], Cell] = {}
     for task in tasks:
-        arms = _arms(task, fallback, tasks, multitask)
+        arms = _arms(task, fallback, tasks if others_rows else [task], multitask)
         async with asyncio.TaskGroup() as group:  # all at once, so that the engine's batch is full until the last
             asked_for = [group.create_task(_cell(answers, task, arm, others_rows, on_done)) for arm in arms]
         cells |= {(task.name, arm.name): cell.result() for arm, cell in zip(arms, asked_for, strict=True)}
@@ -145,17 +150,17 @@ def asked(tasks: Sequence[Task], others_rows: int, *, multitask: bool = False) -
     for task in tasks:
         own = (4 if multitask else 3) * (len(task.spoken) + len(task.scored) + len(task.spoken) * len(task.labels))
         others = (len(tasks) - 1) * (len(task.spoken[:others_rows]) + len(task.scored))
-        total += own + others
+        total += own + (others if others_rows else 0)
     return total
 
 
-def _arms(task: Task, fallback: Member, tasks: Sequence[Task], multitask: Member | None) -> list[Arm]:
+def _arms(task: Task, fallback: Member, seats: Sequence[Task], multitask: Member | None) -> list[Arm]:
     sampling = task.member.persona.sampling
     return [
         prompted(BASE, fallback, task.member),
         prompted(BASE_3SHOT, fallback, task.member, task.shots),
         *([] if multitask is None else [prompted(MULTITASK, multitask, task.member)]),
-        *(seated(other.member, sampling=sampling) for other in tasks),
+        *(seated(other.member, sampling=sampling) for other in seats),
     ]
 
 

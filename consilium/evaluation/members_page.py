@@ -23,9 +23,8 @@ def members_page(matrix: Matrix, *, command: str, picture: str | None) -> str:
         command: what measured it.
         picture: file name of the heatmap, if there is one.
     """
-    heatmap = [f"![Loss of each member at each kind of work]({picture})"] if picture else []
     parts = [
-        "# The members, each at its own work and at everybody else's",
+        "# The members, each at its own work" + (" and at everybody else's" if matrix.crossed else ""),
         f"Written by the command that measured it:\n\n```\n{command}\n```",
         _HOW_TO_READ,
         "## Own work",
@@ -33,14 +32,7 @@ def members_page(matrix: Matrix, *, command: str, picture: str | None) -> str:
         "## On the whole",
         "Means of the headline metrics: of work that is right or wrong, and of voices.",
         _means(matrix),
-        *(_rivals(matrix) if len(matrix.tasks) > 1 else ()),
-        "## Wrong members: loss",
-        "Nats a token of the first accepted reply, its end included; the lowest of a line is bold.",
-        *heatmap,
-        _losses(matrix),
-        "## Wrong members: headline metric",
-        "Percent, each on the first rows of the task; the highest of a line is bold.",
-        _headlines(matrix),
+        *(_others(matrix, picture) if matrix.crossed else ()),
     ]
     return "\n\n".join(parts) + "\n"
 
@@ -82,6 +74,19 @@ def _means(matrix: Matrix) -> str:
 def _mean(matrix: Matrix, tasks: Sequence[Task], arms: Sequence[str]) -> float:
     return fmean(
         matrix.cells[task.name, arm].metrics[task.work.headline] for task, arm in zip(tasks, arms, strict=True)
+    )
+
+
+def _others(matrix: Matrix, picture: str | None) -> Sequence[str]:
+    return (
+        *_rivals(matrix),
+        "## Wrong members: loss",
+        "Nats a token of the first accepted reply, its end included; the lowest of a line is bold.",
+        *([f"![Loss of each member at each kind of work]({picture})"] if picture else []),
+        _losses(matrix),
+        "## Wrong members: headline metric",
+        "Percent, each on the first rows of the task; the highest of a line is bold.",
+        _headlines(matrix),
     )
 
 

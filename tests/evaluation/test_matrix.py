@@ -141,15 +141,21 @@ async def test_one_adapter_for_everything_is_one_more_control(
     assert "gain over multitask" in members_page(matrix, command="consilium eval members", picture=None)
 
 
-async def test_a_page_about_one_member_has_no_rivals(
-    crew: Catalogue, tasks: list[Task], speaking: Engine, tmp_path: Path
+@pytest.mark.parametrize(("members", "others"), [(1, 4), (2, 0)])
+async def test_without_work_of_others_a_page_has_no_rivals(
+    crew: Catalogue, tasks: list[Task], speaking: Engine, tmp_path: Path, members: int, others: int
 ) -> None:
+    done: list[int] = []
     async with speaking() as engine:
         answers = Answers(engine, tmp_path / "answers.jsonl")
-        alone = await measure(answers, crew.get("clerk"), tasks[:1], others_rows=4)
+        alone = await measure(answers, crew.get("clerk"), tasks[:members], others_rows=others, on_done=done.append)
+    assert not alone.crossed
+    assert set(alone.cells) == {(task.name, arm) for task in tasks[:members] for arm in (BASE, BASE_3SHOT, task.name)}
+    assert sum(done) == asked(tasks[:members], others)
     page = members_page(alone, command="consilium eval members --members pilot", picture=None)
     assert "Who else" not in page
-    assert "| pilot (accuracy, 12) | **100** | 50 | 50 |" in page
+    assert "Wrong members" not in page
+    assert "| pilot | 12 | accuracy | 50.0 | 50.0 | 50.0 | **100.0** |" in page
 
 
 def test_results_keep_what_is_known_of_the_training(matrix: Matrix, crew: Catalogue) -> None:
