@@ -3,7 +3,6 @@
 import asyncio
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
@@ -115,7 +114,7 @@ def eval_router(
             pictures.append(_draw_map(Cascade(read_router(files[FITTED]), base), requests, page))
         _write_page(tried, unseen, pictures, page, files, catalogue.fallback)
     if as_json:
-        typer.echo(json.dumps({"routers": found, "unseen": {name: asdict(each) for name, each in unseen.items()}}))
+        typer.echo(json.dumps({"routers": found, "unseen": {name: each.figures() for name, each in unseen.items()}}))
 
 
 def _shared(base: "Base", files: Iterable[Path], folder: Path) -> "dict[int, KeptStates]":

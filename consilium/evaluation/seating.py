@@ -2,12 +2,14 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from consilium.evaluation.answers import Answers, OnDone
 from consilium.evaluation.arms import seated
+from consilium.evaluation.bootstrap import Interval, mean_interval
 from consilium.evaluation.matrix import Task
 from consilium.members.catalogue import Catalogue
 from consilium.training.rows import Row
@@ -30,20 +32,38 @@ class Worth:
     """Nats a token by which the reference is likelier under the best speaker for the row than under the seated one."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Foreign:
-    """Regret at work that nobody was trained for, in nats a token as in `Worth`."""
+    """Regret at work that nobody was trained for, in nats a token as in `Worth`, each of shape [rows]."""
 
-    rows: int
-    members: Mapping[str, float]
+    members: Mapping[str, NDArray[np.float64]]
     """Of seating always the same."""
-    routers: Mapping[str, float]
+    routers: Mapping[str, NDArray[np.float64]]
     """Of seating as each router decided."""
 
     @property
     def single(self) -> str:
         """Return the member that it would be best to seat always."""
-        return min(self.members, key=lambda name: self.members[name])
+        return min(self.members, key=lambda name: self.members[name].mean())
+
+    def over(self, router: str, member: str) -> Interval:
+        """Return how much more a router's decisions lose than seating always that member."""
+        return mean_interval(self.routers[router] - self.members[member])
+
+    def figures(self) -> dict[str, Any]:
+        """Return the means, and how many rows they are of."""
+        parts = {"members": self.members, "routers": self.routers}
+        means = {part: {name: float(lost.mean()) for name, lost in found.items()} for part, found in parts.items()}
+        return {"rows": len(self.members[self.single]), **means}
+
+
+def together(parts: Sequence[Foreign]) -> Foreign:
+    """Return the rows of several sets, of the same members and routers, as one."""
+    first = parts[0]
+    return Foreign(
+        members={name: np.concatenate([part.members[name] for part in parts]) for name in first.members},
+        routers={name: np.concatenate([part.routers[name] for part in parts]) for name in first.routers},
+    )
 
 
 async def worth(
@@ -108,12 +128,8 @@ async def foreign(
     """
     nats, members = await likelihoods(answers, rows, catalogue, on_done), list(catalogue.members)
     return Foreign(
-        rows=len(rows),
-        members={name: float(regrets(nats, [place] * len(rows)).mean()) for place, name in enumerate(members)},
-        routers={
-            router: float(regrets(nats, [members.index(name) for name in chosen]).mean())
-            for router, chosen in seats.items()
-        },
+        members={name: regrets(nats, [place] * len(rows)) for place, name in enumerate(members)},
+        routers={router: regrets(nats, [members.index(name) for name in chosen]) for router, chosen in seats.items()},
     )
 
 

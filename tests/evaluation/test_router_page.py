@@ -33,7 +33,19 @@ WORTH = (
 )
 TRIALS = {name: Tried(conditions=parts, worth=WORTH) for name, parts in CONDITIONS.items()}
 FITTED = {"learned": ("learned (fast)", "learned (deep)"), "learned 2": ("learned 2 (fast)", "learned 2 (deep)")}
-UNSEEN = {"riddles": Foreign(rows=9, members={"pilot": 0.4, "mate": 0.5, "cook": 0.7}, routers={"learned": 0.25})}
+
+
+def foreign(rows: int, routed: float, **members: float) -> Foreign:
+    return Foreign(
+        members={name: np.full(rows, lost) for name, lost in members.items()},
+        routers={"learned": np.full(rows, routed)},
+    )
+
+
+UNSEEN = {
+    "riddles": foreign(9, 0.25, pilot=0.4, mate=0.5, cook=0.7),
+    "poems": foreign(3, 1.25, pilot=1.6, mate=0.9, cook=0.7),
+}
 
 
 def test_kinds_are_pooled_and_shift_is_layouts_and_sources() -> None:
@@ -93,7 +105,9 @@ def test_the_page_says_what_decisions_were_worth() -> None:
     page = router_page(TRIALS, UNSEEN, first="learned", fitted=FITTED, fallback="cook", command="", pictures=[])
     assert "| learned | 95.0 | 60.0 | 54.0 | 90.0 | 0.200 |" in page
     assert "| mate | chrf | 40 | 100.0 | 40.0 | 38.0 | 0.300 |" in page
-    assert "| riddles | 9 | 0.250 | 0.700 | 0.400 (pilot) |" in page
+    assert "| riddles | 9 | 0.25 | 0.70 | 0.40 (pilot) | -0.45 [-0.45, -0.45] |" in page
+    assert "| poems | 3 | 1.25 | 0.70 | 0.70 (cook) | +0.55 [+0.55, +0.55] |" in page
+    assert "| together | 12 | 0.50 | 0.70 | 0.60 (mate) | -0.20 [" in page
     assert figures(TRIALS["words"])["of_oracle"] == pytest.approx(0.9)
 
 

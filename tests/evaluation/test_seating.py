@@ -65,8 +65,11 @@ async def test_what_nobody_learned_is_told_by_likelihood(
     async with speaking() as engine:
         found = await seating.foreign(Answers(engine, tmp_path / "answers.jsonl"), rows, seats, crew)
     assert found.single == "pilot"
-    assert found.routers["knows"] == found.members["pilot"] == pytest.approx(0)
-    assert found.routers["guesses"] == pytest.approx((found.members["clerk"] + found.members["crier"]) / 2, rel=0.5)
+    means = found.figures()
+    assert means["rows"] == len(rows)
+    assert means["routers"]["knows"] == means["members"]["pilot"] == pytest.approx(0)
+    others = (means["members"]["clerk"] + means["members"]["crier"]) / 2
+    assert means["routers"]["guesses"] == pytest.approx(others, rel=0.5)
 
 
 def test_regrets_are_never_negative() -> None:
