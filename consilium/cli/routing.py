@@ -82,6 +82,7 @@ def train_router(
             requests.dev,
             catalogue.group_of,
             base_of(settings, BUILT_IN),
+            open_work=requests.open_work,
             unlabelled=requests.unlabelled,
             stays=requests.stays,
             heard=likelihoods,

@@ -49,6 +49,7 @@ def make_router(
     group_of: Mapping[str, int],
     encoder: Base,
     *,
+    open_work: Sequence[Example] = (),
     unlabelled: Sequence[str] = (),
     stays: Sequence[str] = (),
     heard: Mapping[str, Sequence[float]] | None = None,
@@ -59,15 +60,17 @@ def make_router(
 ) -> "tuple[RouterCard, dict[str, Tensor]]":
     """Return a router's card and tensors.
 
-    The deep stage is fitted first. What it thinks of messages that nobody has labelled is what the fast stage's coarse
-    path learns of them (distillation: Hinton et al., arXiv 1503.02531); the fine path takes no shares, and learns from
-    the examples alone.
+    The deep stage is fitted first. What it thinks of open work and of messages that nobody has labelled is what the
+    fast stage's coarse path learns of them (distillation: Hinton et al., arXiv 1503.02531); the fine path takes no
+    shares, and learns from the examples alone. Both would otherwise take open work by its form, which is that of
+    members' own requests laid out anew.
 
     Args:
         examples: to learn from.
         dev: to weigh paths and stages on, none of them among the examples.
         group_of: the number of each member's group; only these members may be named by an example.
         encoder: the base to read with.
+        open_work: further examples, of which the deep stage alone is told whose they are.
         unlabelled: messages that might be anybody's.
         stays: messages that leave it with whoever has just answered.
         heard: by an example's message, how likely each member finds the reference, in nats a token, members in the
@@ -82,15 +85,15 @@ def make_router(
         MissingExtra: scikit-learn is not installed.
     """
     settings, members = settings or FitSettings(), tuple(group_of)
-    named = [labelled(part, members, heard, settings.temperature) for part in (examples, dev)]
-    known, weighing = (_as_read(part, members) for part in named)
+    named = [labelled(part, members, heard, settings.temperature) for part in (examples, dev, open_work)]
+    known, weighing, nobodys = (_as_read(part, members) for part in named)
     states = KeptStates(StateEncoder(encoder, settings.depth), encoder.name, kept)
     read = partial(states, on_step=partial(on_step, "reading") if on_step else None)
-    deep = _fit_deep(known, stays, read, settings, seed)
-    guessed = _guessed(deep, unlabelled, read)
+    deep = _fit_deep(_both(known, nobodys), stays, read, settings, seed)
+    guessed = _guessed(deep, [*(each.message for each in nobodys.examples), *unlabelled], read)
     stage = fit_fast(known, weighing, group_of, encoder, settings, guessed=guessed, seed=seed, on_step=on_step)
     certain, shares = _together(stage, deep, weighing, read)
-    parts = {"examples": examples, "unlabelled": unlabelled, "heard": heard or (), "dev": dev}
+    parts = {"examples": examples, "open_work": open_work, "unlabelled": unlabelled, "heard": heard or (), "dev": dev}
     card = RouterCard(
         members=members,
         group_of=tuple(group_of.values()),
@@ -117,30 +120,25 @@ def _fit_deep(
 def balanced(labels: "Tensor", sources: Sequence[str], count: int, seed: int = 0) -> "Tensor":
     """Return places of so many labels, drawn at random, [count]: as many of each kind, as far as there are.
 
-    And among those of a kind as many of each source. What is drawn of one does not hang on the others, so that a fit on
-    more examples reads little anew.
+    And among those of a kind as many of its own, whose source is empty, as from all other sources, and as many from
+    each of them. What is drawn of one does not hang on the others, so that a fit on more examples reads little anew.
     """
-    numbers = {source: number for number, source in enumerate(dict.fromkeys(sources))}
-    strata = labels * len(numbers) + torch.tensor([numbers[source] for source in sources])
-    return _turns(labels, _shuffled(strata, seed)).argsort(stable=True)[:count]
+    turns = torch.empty_like(labels)
+    for kind in torch.unique(labels):
+        own = (labels == kind).nonzero().squeeze(1)
+        turns[own] = _turns([sources[place] for place in own.tolist()], seed)
+    return turns.argsort(stable=True)[:count]
 
 
-def _shuffled(kinds: "Tensor", seed: int) -> "Tensor":
-    """Return a random order within each kind, [count]."""
-    order = torch.empty_like(kinds)
-    for kind in torch.unique(kinds):
-        own = (kinds == kind).nonzero().squeeze(1)
-        order[own] = torch.randperm(len(own), generator=torch.Generator().manual_seed(seed))
-    return order
-
-
-def _turns(kinds: "Tensor", order: "Tensor") -> "Tensor":
-    """Return how many of its kind come before each in the order, [count]."""
-    turns = torch.empty_like(kinds)
-    for kind in torch.unique(kinds):
-        own = (kinds == kind).nonzero().squeeze(1)
-        turns[own[order[own].argsort(stable=True)]] = torch.arange(len(own))
-    return turns
+def _turns(sources: Sequence[str], seed: int) -> "Tensor":
+    """Return when each of a kind's examples is drawn, [examples]."""
+    others = len({*sources} - {""})
+    turns = torch.empty(len(sources), dtype=torch.long)
+    for source in dict.fromkeys(sources):
+        places = torch.tensor([place for place, each in enumerate(sources) if each == source])
+        order = torch.randperm(len(places), generator=torch.Generator().manual_seed(seed))
+        turns[places] = order if source else order // max(others, 1)
+    return turns.argsort(stable=True).argsort()
 
 
 def _together(
@@ -213,6 +211,10 @@ def _as_read(part: Labelled, members: Sequence[str]) -> Labelled:
     """Return the same with messages as a router of these members reads them."""
     read = [replace(each, message=without_addresses(each.message, members)) for each in part.examples]
     return replace(part, examples=read)
+
+
+def _both(first: Labelled, second: Labelled) -> Labelled:
+    return Labelled(examples=[*first.examples, *second.examples], targets=torch.cat([first.targets, second.targets]))
 
 
 def stage_shares(stage: FastStage, messages: Sequence[str]) -> "Tensor":

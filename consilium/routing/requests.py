@@ -41,6 +41,8 @@ class Requests:
 
     fit: tuple[Example, ...]
     dev: tuple[Example, ...]
+    open_work: tuple[Example, ...]
+    """Requests that no member was trained for: the fallback's, see `sources.open_work`."""
     unlabelled: tuple[str, ...]
     """Messages from elsewhere that might be anybody's."""
     trials: dict[str, tuple[Example, ...]]
@@ -76,8 +78,9 @@ def gather(
         raise BadRows(f"{', '.join(map(str, folders))} hold no rows for any member. Name a folder with one for each.")
     old = sorted(set(LAYOUTS) - set(NEW_LAYOUTS))
     own = [(member.name, text) for member in catalogue.members.values() for text in member.persona.examples]
-    fit = [Example(message=text, member=name) for name, text in own] * OFTEN
+    fit = [Example(message=text, member=name, source="persona") for name, text in own] * OFTEN
     dev: list[Example] = []
+    nobodys: list[Example] = []
     trials: dict[str, list[Example]] = {}
     splits = {member.name: split_of(member, folders) for member in members}
     rows = min(rows or 10**9, max(len(split.train) for split in splits.values()))
@@ -93,7 +96,7 @@ def gather(
             trials.setdefault(apart + name, []).extend(examples)
     if more:
         _add_elsewhere(sources(more, catalogue.fallback), catalogue.fallback, fit, dev, trials, chance)
-        _add_open(open_work(more), catalogue.fallback, fit, dev, chance)
+        _add_open(open_work(more), catalogue.fallback, nobodys, dev, chance)
     calls, new_calls = _calls(members)
     names = list(catalogue.members)
     for part in (fit, dev):
@@ -105,6 +108,7 @@ def gather(
     trials["call"] = said_after(new_calls, alone, TRIED, seed=seed)
     return Requests(
         fit=(*fit, *calls * CALLED),
+        open_work=tuple(nobodys),
         unlabelled=tuple(unlabelled(more)) if more else (),
         dev=tuple(dev),
         trials={name: tuple(examples) for name, examples in trials.items() if examples},
@@ -131,7 +135,7 @@ def _add_elsewhere(
 def _add_open(
     work: Mapping[str, Sequence[Row]], fallback: str, fit: list[Example], dev: list[Example], chance: Random
 ) -> None:
-    """Put requests that are for nobody but the fallback with those to fit on and to weigh by."""
+    """Put requests that are for nobody but the fallback with those of their kind to fit on, and those to weigh by."""
     for name, rows in work.items():
         drawn = [
             Example(message=row.request, member=fallback, source=f"open/{name}")

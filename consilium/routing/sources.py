@@ -48,7 +48,8 @@ def sources(folder: Path, fallback: str) -> dict[str, list[Example]]:
 def unlabelled(folder: Path) -> list[str]:
     """Return what people ask elsewhere, whoever it may be for: none of it is tried, here or at unseen work.
 
-    What users of a service say beyond what they want (CC-BY-SA-4.0), and exam questions (Apache-2.0).
+    What users of a service say beyond what they want (CC-BY-SA-4.0), and exam questions (Apache-2.0) but those of
+    `open_work`.
 
     Raises:
         BadRows: a set is not there, or cannot be read.
@@ -94,8 +95,15 @@ def _asked(folder: Path) -> Iterator[str]:
         for turn in dialogue["turns"]:
             if turn["speaker"] == "USER" and "INFORM_INTENT" not in turn["acts"]:
                 yield turn["utterance"]
-    for _, question in read_jsonl(folder / "routellm_mmlu" / "mmlu_router.jsonl"):
-        yield question["prompt"]
+    _, others = _exam(folder)
+    yield from others
+
+
+def _exam(folder: Path) -> tuple[list[str], list[str]]:
+    """Return exam questions that are shown as open work, and the others."""
+    prompts = [question["prompt"] for _, question in read_jsonl(folder / "routellm_mmlu" / "mmlu_router.jsonl")]
+    step = max(1, len(prompts) // MMLU)
+    return prompts[::step], [prompt for number, prompt in enumerate(prompts) if number % step]
 
 
 def _open(folder: Path) -> Iterator[tuple[str, ...]]:
@@ -117,6 +125,5 @@ def _open(folder: Path) -> Iterator[tuple[str, ...]]:
     for _, question in read_jsonl(folder / "mt_bench" / "vicuna_question.jsonl"):
         if question["turns"][0] not in tried:  # one stands in both
             yield "mt-bench", question["turns"][0]
-    questions = [question["prompt"] for _, question in read_jsonl(folder / "routellm_mmlu" / "mmlu_router.jsonl")]
-    for prompt in questions[:: max(1, len(questions) // MMLU)]:
+    for prompt in _exam(folder)[0]:
         yield "mmlu", prompt

@@ -1,11 +1,14 @@
 """Making a router: what examples do not say, likelihoods and the deep stage do."""
 
+from collections.abc import Sequence
+
 import pytest
 import torch
 
 from consilium.errors import BadSettings
 from consilium.members.base import Base
 from consilium.routing.cascade import Cascade
+from consilium.routing.classifier import Example
 from consilium.routing.making import balanced, make_router
 from consilium.routing.router_file import RouterTensors
 from tests.support.routers import DEV, EXAMPLES, GROUP_OF, SETTINGS, asked
@@ -19,9 +22,15 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Base:
     return write_tiny_base(tmp_path_factory.mktemp("base"), num_hidden_layers=3)
 
 
-def cascade(base: Base, *, unlabelled: list[str] | None = None, heard: dict[str, list[float]] | None = None) -> Cascade:
+def cascade(
+    base: Base,
+    *,
+    open_work: Sequence[Example] = (),
+    unlabelled: Sequence[str] = (),
+    heard: dict[str, list[float]] | None = None,
+) -> Cascade:
     card, tensors = make_router(
-        EXAMPLES, DEV, GROUP_OF, base, unlabelled=unlabelled or [], heard=heard, settings=SETTINGS
+        EXAMPLES, DEV, GROUP_OF, base, open_work=open_work, unlabelled=unlabelled, heard=heard, settings=SETTINGS
     )
     return Cascade(RouterTensors(card=card, tensors=tensors, digest=""), base)
 
@@ -52,9 +61,20 @@ def test_the_coarse_path_learns_from_the_deep_stage_what_no_example_says(base: B
     unlabelled = [f"{word} {asked('mate', number)}" for number in range(40)]
     mate = list(GROUP_OF).index("mate")
     learned, plain = (
-        float(cascade(base, unlabelled=texts).fast.decide([word]).members.coarse[0, mate]) for texts in (unlabelled, [])
+        float(cascade(base, unlabelled=texts).fast.decide([word]).members.coarse[0, mate]) for texts in (unlabelled, ())
     )
     assert learned > plain + 0.3
+
+
+def test_the_deep_stage_alone_is_told_whose_open_work_is(base: Base) -> None:
+    """Its words are the mate's, in an order that nobody else's have."""
+    texts = [" ".join(reversed(asked("mate", number).split())) for number in range(80)]
+    told = cascade(base, open_work=[Example(message=text, member="clerk", source="open") for text in texts])
+    clerk, mate = (list(GROUP_OF).index(name) for name in ("clerk", "mate"))
+    deep = torch.cat([told.deep_logits(text)[0] for text in texts])
+    fine = told.fast.decide(texts).members.fine
+    assert float((deep.argmax(-1) == clerk).float().mean()) > 0.8
+    assert float((fine.argmax(-1) == mate).float().mean()) > 0.8
 
 
 def test_a_balanced_draw_takes_as_many_of_each_and_all_of_the_rare() -> None:
@@ -79,3 +99,9 @@ def test_what_is_drawn_of_a_member_is_drawn_from_each_source_alike() -> None:
     drawn = balanced(labels, sources, 120)
     taken = [sources[place] for place in drawn.tolist() if place < 400]
     assert [taken.count(name) for name in "abc"] == [28, 27, 5]
+
+
+def test_half_of_what_is_drawn_of_a_member_are_its_own_rows() -> None:
+    labels, sources = torch.tensor([0] * 400 + [1] * 100), [""] * 200 + ["a"] * 150 + ["b"] * 50 + [""] * 100
+    taken = [sources[place] for place in balanced(labels, sources, 120).tolist() if place < 400]
+    assert [taken.count(name) for name in ("", "a", "b")] == [30, 15, 15]

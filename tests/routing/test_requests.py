@@ -75,8 +75,11 @@ def test_sources_that_are_held_out_are_tried_and_never_fitted_on(crew: Catalogue
 def test_open_work_is_for_nobody_but_the_fallback(crew: Catalogue) -> None:
     write_sources(crew.root / "more")
     found = gather(crew, [crew.root / "data"], crew.root / "more", rows=10)
-    who = {each.message: each.member for each in (*found.fit, *found.dev)}
-    assert {who[row.request] for rows in open_work(crew.root / "more").values() for row in rows} == {"clerk"}
+    who = {each.message: each.member for each in (*found.open_work, *found.dev)}
+    known = {row.request for rows in open_work(crew.root / "more").values() for row in rows}
+    assert {who[request] for request in known} == {"clerk"}
+    assert not known & {each.message for each in found.fit}
+    assert not known & set(found.unlabelled)
 
 
 def test_rows_of_who_chooses_among_labels_are_shown_with_them(crew: Catalogue) -> None:

@@ -35,15 +35,16 @@ def test_open_work_is_what_nobody_was_trained_for_and_none_of_it_is_tried(tmp_pa
         "p3": [("Where is the boat?", ("here",))],
         "self-instruct": [("Name it.", ())],
         "mt-bench": [("What is a knot?", ())],
-        "mmlu": [("Which is a boat?", ())],
+        "mmlu": [(f"Which is boat {number}?", ()) for number in range(0, 600, 2)],
     }
 
 
 def test_what_might_be_anybodys_is_none_of_what_is_known_to_be_somebodys(tmp_path: Path) -> None:
     write_sources(tmp_path)
     found = unlabelled(tmp_path)
-    assert found == ["USER ['AFFIRM']", "Which is a boat?"]
+    assert found == ["USER ['AFFIRM']", *(f"Which is boat {number}?" for number in range(1, 600, 2))]
     known = {each.message for examples in sources(tmp_path, "clerk").values() for each in examples}
+    known |= {row.request for rows in open_work(tmp_path).values() for row in rows}
     assert not known & set(found)
 
 

@@ -57,7 +57,7 @@ def write_sources(folder: Path) -> None:
     write(folder / "self_instruct" / "user_oriented_instructions.jsonl", task)
     write(folder / "mt_bench" / "question.jsonl", {"turns": ["Draw it.", "Again."]})
     write(folder / "mt_bench" / "vicuna_question.jsonl", {"turns": ["What is a knot?"]}, {"turns": ["Draw it."]})
-    write(folder / "routellm_mmlu" / "mmlu_router.jsonl", {"prompt": "Which is a boat?"})
+    write(folder / "routellm_mmlu" / "mmlu_router.jsonl", *({"prompt": f"Which is boat {n}?"} for n in range(600)))
 
 
 def write_unseen(folder: Path) -> None:
