@@ -38,7 +38,7 @@ class CentroidRouter:
 
     def digest(self) -> str:
         """Return the sha256 over base, rule and every member's examples."""
-        parts = [self._base.name, f"centroid {TEMPERATURE} {MIN_COSINE} {self._selection}", self._catalogue.fallback]
+        parts = [self._base.name, f"centroid 2 {TEMPERATURE} {MIN_COSINE} {self._selection}", self._catalogue.fallback]
         for name, member in self._catalogue.members.items():
             parts += [name, *member.persona.examples]
         return hashlib.sha256("\0".join(parts).encode()).hexdigest()
@@ -68,7 +68,7 @@ class _Space:
         self._embedding = TokenEmbedding(base)
         self._names = list(catalogue.members)
         examples = [self._embedding.embed(member.persona.examples) for member in catalogue.members.values()]
-        self._centre = torch.cat(examples).mean(0)
+        self._centre = torch.stack([rows.mean(0) for rows in examples]).mean(0)  # some have more examples than others
         self._centroids = torch.stack([_unit(_unit(rows - self._centre).mean(0)) for rows in examples])
 
     def cosines(self, text: str) -> dict[str, float]:

@@ -44,10 +44,11 @@ async def test_clear_requests_find_their_member(centroid: CentroidRouter, messag
     assert not decision.abstained
 
 
-async def test_a_members_own_examples_find_it(centroid: CentroidRouter) -> None:
+async def test_a_specialists_own_examples_find_it(centroid: CentroidRouter) -> None:
+    """Those of the base are about anything, so that their mean is near none of them."""
     right = total = 0
-    for name, member in SHIPPED.members.items():
-        for text in member.persona.examples:
+    for name in set(SHIPPED.members) - {SHIPPED.fallback}:
+        for text in SHIPPED.get(name).persona.examples:
             decision = await centroid.route(Request(message=text, seats=1))
             right += decision.seats[0].member == name
             total += 1
