@@ -3,7 +3,7 @@
 usage: python benchmarks/centroid.py [--data ../shared/data] [--sample 300]
 
 Requests are the held-out rows of each member's own data, without any added instruction; those of the bare base are
-open-ended instructions (self_instruct). The personas' example requests, a dozen or more each, are all the router has seen.
+open-ended instructions (self_instruct). The personas' example requests are all that the router has seen.
 ``top1``: the first seat is the right one. ``seated``: it is among the seats, of which there are ``seats`` on average.
 ``plain_top1``: nearest centroid over plain mean embeddings, neither centred nor scaled. Prints shares; last line JSON.
 """

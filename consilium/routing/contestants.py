@@ -15,7 +15,7 @@ from consilium.routing.hierarchical import HierarchicalRouter
 from consilium.routing.protocol import Router
 from consilium.routing.requests import Requests
 from consilium.routing.router_file import read_router
-from consilium.routing.sentence import SentenceEncoder
+from consilium.routing.sentence import RememberingEncoder
 
 if TYPE_CHECKING:
     from consilium.routing.cascade import Read
@@ -49,7 +49,7 @@ def contestants(
     right = {each.message: each.member for trial in requests.trials.values() for each in trial}
     few = _few(requests.fit, seed)
 
-    encoder = cache(SentenceEncoder)
+    encoder = cache(RememberingEncoder)
     classifiers: dict[str, Callable[[], Classifier]] = {
         "chance": lambda: baselines.chance(catalogue, seed),
         "keywords": lambda: baselines.keywords(catalogue),

@@ -37,3 +37,17 @@ class SentenceEncoder:
             list(messages), normalize_embeddings=True, show_progress_bar=False
         )
         return vectors
+
+
+class RememberingEncoder(SentenceEncoder):
+    """The same, but a message is encoded once, however many routers ask about it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._known: dict[str, NDArray[np.float32]] = {}
+
+    def encode(self, messages: Sequence[str]) -> NDArray[np.float32]:
+        """Return one unit vector a message, [messages, 384]."""
+        if new := list(dict.fromkeys(message for message in messages if message not in self._known)):
+            self._known |= zip(new, super().encode(new), strict=True)
+        return np.stack([self._known[message] for message in messages])

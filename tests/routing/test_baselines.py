@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from consilium.errors import BadSettings, MissingExtra
 from consilium.members.catalogue import Catalogue
@@ -131,3 +132,19 @@ def test_sentences_of_one_meaning_lie_closer_than_others(encoder: sentence.Sente
     assert vectors.shape == (3, 384)
     assert np.linalg.norm(vectors, axis=1) == pytest.approx([1.0] * 3, abs=1e-5)
     assert vectors[0] @ vectors[1] > vectors[0] @ vectors[2] + 0.2
+
+
+def test_what_was_encoded_is_not_encoded_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+    encode = sentence.SentenceEncoder.encode
+
+    def told(self: sentence.SentenceEncoder, messages: list[str]) -> NDArray[np.float32]:
+        asked.extend(messages)
+        return encode(self, messages)
+
+    monkeypatch.setattr(sentence.SentenceEncoder, "encode", told)
+    remembering = sentence.RememberingEncoder()
+    first, again = remembering.encode(["a boat", "a cart", "a boat"]), remembering.encode(["a cart", "a mule"])
+    assert asked == ["a boat", "a cart", "a mule"]
+    assert np.array_equal(first[[0, 1]], [first[2], again[0]])
+    assert not np.array_equal(again[0], again[1])
