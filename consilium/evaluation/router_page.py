@@ -75,8 +75,8 @@ def router_page(
         *((f"## {first} against the best of the others", _gains(trials, first, others)) if others else ()),
         *((f"## {first} against the better of its stages", _gains(trials, first, stages)) if stages else ()),
         *(
-            ("## Among those alone whose work it is", _NARROWED, _narrowed(trials, first, others))
-            if others and narrowed(trials[first])
+            ("## Among those alone whose work it is", _NARROWED, _narrowed(trials, first, others or stages))
+            if (others or stages) and narrowed(trials[first])
             else ()
         ),
         "## By condition",

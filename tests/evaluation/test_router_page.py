@@ -89,6 +89,8 @@ def test_a_routers_own_stages_are_no_baselines() -> None:
     page = router_page(trials, {}, first="learned", fitted=FITTED, fallback="cook", command="", pictures=[])
     assert "best of the others" not in page
     assert "| layout | 2 | 100.0 | 100.0 | learned (deep) | +0.0 [" in page
+    among_those_alone = page.partition("## Among those alone")[2].partition("## By condition")[0]
+    assert "| raw | 60 | 100.0 | 100.0 | learned (deep) | +0.0 [" in among_those_alone
 
 
 def test_a_router_that_was_fitted_alike_is_no_baseline_but_shows_how_fits_differ() -> None:
