@@ -60,10 +60,8 @@ def make_router(
 ) -> "tuple[RouterCard, dict[str, Tensor]]":
     """Return a router's card and tensors.
 
-    The deep stage is fitted first. What it thinks of open work and of messages that nobody has labelled is what the
-    fast stage's coarse path learns of them (distillation: Hinton et al., arXiv 1503.02531); the fine path takes no
-    shares, and learns from the examples alone. Both would otherwise take open work by its form, which is that of
-    members' own requests laid out anew.
+    The deep stage is fitted first. What it thinks of open work and of unlabelled messages the fast stage's coarse path
+    learns (distillation: Hinton et al., arXiv 1503.02531); the fine path takes no shares, and has the examples alone.
 
     Args:
         examples: to learn from.

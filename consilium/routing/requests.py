@@ -42,7 +42,8 @@ class Requests:
     fit: tuple[Example, ...]
     dev: tuple[Example, ...]
     open_work: tuple[Example, ...]
-    """Requests that no member was trained for: the fallback's, see `sources.open_work`."""
+    """Requests that no member was trained for: the fallback's, see `sources.open_work`. A fast stage that is told so
+    takes them by their form, which is that of members' own requests laid out anew; so the deep one alone is."""
     unlabelled: tuple[str, ...]
     """Messages from elsewhere that might be anybody's."""
     trials: dict[str, tuple[Example, ...]]
