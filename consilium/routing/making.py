@@ -85,8 +85,7 @@ def make_router(
     settings, members = settings or FitSettings(), tuple(group_of)
     named = [labelled(part, members, heard, settings.temperature) for part in (examples, dev, open_work)]
     known, weighing, nobodys = (_as_read(part, members) for part in named)
-    states = KeptStates(StateEncoder(encoder, settings.depth), encoder.name, kept)
-    read = partial(states, on_step=partial(on_step, "reading") if on_step else None)
+    read = _reading(encoder, settings.depth, kept, on_step)
     deep = _fit_deep(_both(known, nobodys), stays, read, settings, seed)
     guessed = _guessed(deep, [*(each.message for each in nobodys.examples), *unlabelled], read)
     stage = fit_fast(known, weighing, group_of, encoder, settings, guessed=guessed, seed=seed, on_step=on_step)
@@ -104,6 +103,14 @@ def make_router(
         made={name: len(part) for name, part in parts.items()} | {"seed": seed, "settings": asdict(settings)},
     )
     return card, {**stage.tensors(), **deep.tensors()}
+
+
+def _reading(
+    encoder: Base, depth: int, kept: Path | None, on_step: Callable[[str, FitStep], None] | None
+) -> "Callable[[Sequence[str]], Tensor]":
+    """Return what reads messages, each once, and tells how far it is."""
+    states = KeptStates(StateEncoder(encoder, depth), encoder.name, kept)
+    return partial(states, on_step=partial(on_step, "reading") if on_step else None)
 
 
 def _fit_deep(
