@@ -18,6 +18,7 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache, partial
 from pathlib import Path
 
 import numpy as np
@@ -73,11 +74,10 @@ def main() -> None:
     catalogue, base = Catalogue.load(settings.personas), open_base(BUILT_IN, cache=settings.cache_dir)
     requests = gather(catalogue, arguments.data, arguments.more, rows=arguments.rows)
     rows, nats = asyncio.run(hear(catalogue, base, arguments))
-    gates = {gate: fitted(requests, catalogue, base, FitSettings(gate=gate), 0) for gate in GATES}
-    seeds = range(arguments.seeds)
+    fit = cache(partial(fitted, requests, catalogue, base))  # the default gate and regulariser are in both tables
+    gates = {gate: fit(FitSettings(gate=gate), 0) for gate in GATES}
     regularised = {
-        name: [fitted(requests, catalogue, base, FitSettings(regulariser=name), seed) for seed in seeds]
-        for name in REGULARISERS
+        name: [fit(FitSettings(regulariser=name), seed) for seed in range(arguments.seeds)] for name in REGULARISERS
     }
     figures = {name: gate_figures(found, rows, nats, catalogue) for name, found in gates.items()}
     text = page(figures, halves(regularised["gjs"]), losses(regularised))

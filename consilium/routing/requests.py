@@ -25,7 +25,7 @@ that are for a specialist, and rows of members that have few beside others; thos
 """
 SELDOM = 3
 """How often requests from elsewhere for the fallback are shown; shown more often, they take characters' questions."""
-CALLED = 20
+CALLED = 5
 """How often a follow-up that calls a member is shown."""
 INJECTED = 0.03
 """Share of the examples that are also shown with an instruction to seat another member."""
@@ -33,6 +33,8 @@ OFFERED = 0.3
 """Share of the rows of members that choose among labels that are also shown with the labels."""
 TRIED = 60
 """Rows of a layout or of a source that a router is tried with, of each member."""
+CONVERSATIONS = 20
+"""How often a follow-up is tried, each time after another request."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,8 +107,8 @@ def gather(
     alone = trials.get("raw") or next(iter(trials.values()))
     trials["injected"] = [shown for _, shown in injected(alone, names, INJECTIONS_HELD_OUT, 5 * TRIED, seed=seed)]
     stays = [Example(message=message, member="") for message in STAYS_HELD_OUT]
-    trials["stay"] = said_after(stays, alone, TRIED, seed=seed)
-    trials["call"] = said_after(new_calls, alone, TRIED, seed=seed)
+    trials["stay"] = said_after(stays, alone, CONVERSATIONS, seed=seed)
+    trials["call"] = said_after(new_calls, alone, CONVERSATIONS, seed=seed)
     return Requests(
         fit=(*fit, *calls * CALLED),
         open_work=tuple(nobodys),
@@ -157,7 +159,7 @@ def _calls(members: Sequence[Member]) -> tuple[list[Example], list[Example]]:
     found: tuple[list[Example], list[Example]] = ([], [])
     for member in members:
         for place, message in enumerate(member.persona.follow_ups):
-            found[place % 3 == 2].append(Example(message=message, member=member.name))
+            found[place % 3 == 2].append(Example(message=message, member=member.name, source="call"))
     return found
 
 

@@ -95,7 +95,8 @@ def test_rows_of_who_chooses_among_labels_are_shown_with_them(crew: Catalogue) -
 
 
 def test_follow_ups_go_to_whoever_answered_or_is_called(requests: Requests) -> None:
-    assert {each.member for each in requests.fit if each.message == "and the mate?"} == {"mate"}
+    called = [each for each in requests.fit if each.message == "and the mate?"]
+    assert {(each.member, each.source) for each in called} == {("mate", "call")}
     assert {each.message for each in requests.trials["stay"]} == set(STAYS_HELD_OUT)
     assert all(each.member == each.sat for each in requests.trials["stay"])
     assert {each.sat for each in requests.trials["call"]} == {"mate", "pilot"}
