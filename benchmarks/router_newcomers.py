@@ -1,7 +1,7 @@
 """How well a member is found that the router was not fitted on, known by a few of its requests.
 
 usage: python benchmarks/router_newcomers.py --data DIR [--data DIR] [--more DIR] [--rows 300] [--examples 20]
-       [--members a,b] [--page FILE]
+       [--members a,b] [--work storage/router] [--page FILE]
 
 Each member in turn is left out of fitting, all of whose requests go, and is then added by the first ``--examples`` of
 its rows. *recall*: its requests, raw and phrased, for which it is then the first; *others*, *others_before*: how often
@@ -29,6 +29,7 @@ from consilium.routing.deep import DeepPath, StateEncoder
 from consilium.routing.fitting import FitSettings
 from consilium.routing.making import fit_fast, labelled, stage_shares, weighed
 from consilium.routing.requests import gather
+from consilium.routing.states import KeptStates
 from consilium.settings import Settings
 from consilium.training.data import data_of, split_of
 
@@ -52,11 +53,12 @@ class Trial:
         self.base = base
         self.settings = FitSettings()
         self.encoder = StateEncoder(base, self.settings.depth)
+        self.read = KeptStates(self.encoder, base.name, arguments.work)
         members = tuple(self.group_of)
         alone = [*requests.trials["raw"], *requests.trials["phrased"]]
         tried = [each for name in members for each in _some([one for one in alone if one.member == name])]
         self.parts = [requests.fit, requests.dev, tried]
-        self.states = [self._read(part) for part in self.parts]
+        self.states = [self.read([each.message for each in part]) for part in self.parts]
 
     def add(self, name: str, examples: Sequence[str]) -> dict[str, float]:
         """Fit without a member, add it, and return what the table says of it."""
@@ -85,9 +87,6 @@ class Trial:
     def _without(self, name: str, part: int) -> tuple[list[Example], torch.Tensor]:
         kept = [place for place, each in enumerate(self.parts[part]) if each.member != name]
         return [self.parts[part][place] for place in kept], self.states[part][kept]
-
-    def _read(self, part: Sequence[Example]) -> torch.Tensor:
-        return self.encoder.encode([each.message for each in part])
 
 
 def _some(examples: Sequence[Example]) -> Sequence[Example]:
@@ -118,6 +117,7 @@ def main() -> None:
     parser.add_argument("--examples", type=int, default=20)
     parser.add_argument("--members", default="")
     parser.add_argument("--personas", type=Path)
+    parser.add_argument("--work", type=Path, default=Path("storage/router"))
     parser.add_argument("--page", type=Path)
     arguments = parser.parse_args()
     settings = Settings.load(personas=arguments.personas)
