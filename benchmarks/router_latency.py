@@ -120,7 +120,7 @@ def main() -> None:
     p50 = statistics.median(timed(decide(fast)))
     crowd, few = (statistics.median(timed(decide(invented(count, fast)))) for count in (1_000, 16))
     sentence = statistics.median(timed(lambda: minilm.encode([long]), 50))
-    readers = {"deep": lambda: both.deep_logits(short), "plain": plain(short, file.card.depth, base)}
+    readers = {"deep": lambda: both.look(short), "plain": plain(short, file.card.depth, base)}
     spans = {}
     for threads, suffix in ((2, "_2_ms"), (1, "_ms")):
         torch.set_num_threads(threads)

@@ -15,7 +15,7 @@ SHOWN = 5
 
 
 def print_explanation(explanation: "Explanation") -> None:
-    """Print both paths at both levels, what the deep stage said, the words that pulled, and what a seat costs."""
+    """Print both paths at both levels, what the deep stage said, words that pulled, and what seats lose and cost."""
     console = out()
     groups, members = explanation.trust
     console.print(f"\ngroups    the coarse path counts for {groups:.2f}")
@@ -35,6 +35,8 @@ def print_explanation(explanation: "Explanation") -> None:
     likeliest = sorted(scores, key=lambda name: -scores[name])[:SHOWN]
     behind = scores[likeliest[0]] - scores[likeliest[1]]
     console.print(f"runner-up {likeliest[1]}, {behind:.3f} behind {likeliest[0]}")
+    safest = sorted(explanation.regrets, key=lambda name: explanation.regrets[name])[:SHOWN]
+    console.print("regrets   " + "  ".join(f"{name} {explanation.regrets[name]:.2f}" for name in safest))
     console.print("prices    " + "  ".join(f"{name} {explanation.prices[name]:.2f}" for name in likeliest))
 
 

@@ -50,7 +50,7 @@ def train_router(
         typer.Option(
             min=0,
             help="Let every member hear so many rows of each, and the open work in --more: how likely it finds the "
-            "reference says who is right. Takes minutes.",
+            "reference says who is right, and what seating another loses. Takes minutes.",
         ),
     ] = None,
     seed: Seed = 0,

@@ -88,13 +88,14 @@ async def _routed(router: "Router", trial: "Sequence[Example]", catalogue: "Cata
     from consilium.routing.protocol import Request
 
     members = tuple(catalogue.members)
-    scores = []
+    scores, seated = [], []
     for each in trial:
         sat = (each.sat,) if each.sat else ()
         decision = await router.route(Request(message=each.message, sat=sat, seats=1))
         scores.append([decision.scores[name] for name in members])
+        seated.append(members.index(decision.seats[0].member))
     right = np.array([members.index(each.member) for each in trial])
-    return Routed(members=members, scores=np.array(scores), right=right)
+    return Routed(members=members, scores=np.array(scores), right=right, seated=np.array(seated))
 
 
 async def _seated(router: "Router", message: str) -> str:

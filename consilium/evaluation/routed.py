@@ -23,6 +23,8 @@ class Routed:
     """[requests, members]; rows sum to 1."""
     right: NDArray[np.int64]
     """The number of the right member of each request."""
+    seated: NDArray[np.int64] | None = None
+    """The number of the member that sits first for each; without it the likeliest does."""
 
     def __post_init__(self) -> None:
         if not len(self.right) or self.scores.shape != (len(self.right), len(self.members)):
@@ -34,16 +36,24 @@ class Routed:
         hits: NDArray[np.bool_] = self.scores.argmax(1) == self.right
         return hits
 
-    def figures(self) -> dict[str, float]:
-        """Return shares of 1: how often the first is right, over all and as a mean over members, and calibration.
+    @property
+    def first(self) -> NDArray[np.int64]:
+        """The number of the member that sits first, [requests]."""
+        first: NDArray[np.int64] = self.scores.argmax(1) if self.seated is None else self.seated
+        return first
 
-        ``ece``: expected calibration error, how far certainty and truth lie apart in ten bins of certainty (Guo et al.,
-        arXiv 1706.04599, eq. 3). ``brier``: mean squared distance of the scores from the truth, from 0 to 2.
+    def figures(self) -> dict[str, float]:
+        """Return shares of 1: how often the likeliest is right, how often who sits first is, and calibration.
+
+        ``mean_recall``: how often the likeliest is right, as a mean over members. ``ece``: expected calibration error,
+        how far certainty and truth lie apart in ten bins of certainty (Guo et al., arXiv 1706.04599, eq. 3). ``brier``:
+        mean squared distance of the scores from the truth, from 0 to 2.
         """
         recalls = list(self.recalls().values())
         truth = np.eye(len(self.members))[self.right]
         return {
             "top1": float(self.hits.mean()),
+            "seated": float((self.first == self.right).mean()),
             "mean_recall": float(np.mean(recalls)),
             "ece": self._calibration_error(),
             "brier": float(((self.scores - truth) ** 2).sum(1).mean()),
@@ -106,6 +116,7 @@ def pooled(parts: Sequence[Routed]) -> Routed:
         members=parts[0].members,
         scores=np.concatenate([part.scores for part in parts]),
         right=np.concatenate([part.right for part in parts]),
+        seated=np.concatenate([part.first for part in parts]),
     )
 
 

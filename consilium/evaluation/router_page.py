@@ -26,6 +26,9 @@ _WHOLE = ("raw", "phrased")
 _NARROWED = """\
 The same scores where nobody may sit but the members whose work these requests are: a sentence to translate, without an
 instruction, is as good as one to answer."""
+_SEATS = """\
+The first seat goes where least is expected to be lost, which need not be the likeliest member: how often the likeliest
+is the right one, how often who sits is, and how often the fallback sits though the request is for somebody else."""
 _FITS = "Over the fitted routers that were tried."
 _WORTH = """\
 Whoever a router seats answers the row. *own*: what the row's own member would have earned in its headline metric;
@@ -33,8 +36,8 @@ Whoever a router seats answers the row. *own*: what the row's own member would h
 speaker for the row than under the seated one."""
 _UNSEEN = """\
 Work that no member was trained for: regret, in nats a token, of seating as each router decides, of seating the bare
-base always, and of seating always the member for which that is least; and how much more the first router's is than the
-base's, with the 95 % interval, rows drawn in pairs."""
+base always, and of seating always the one other member for which that is least; and how much more the first router's is
+than the base's, with the 95 % interval, rows drawn in pairs."""
 
 Trials = Mapping[str, Tried]
 """By router."""
@@ -79,6 +82,9 @@ def router_page(
             if (others or stages) and narrowed(trials[first])
             else ()
         ),
+        "## From scores to seats",
+        _SEATS,
+        _seats(trials[first].conditions, fallback),
         "## By condition",
         _conditions(trials),
         f"## By member: {first}",
@@ -164,6 +170,16 @@ def _narrowed(trials: Trials, first: str, others: Sequence[str]) -> str:
     return _gains({name: replace(tried, conditions=narrowed(tried)) for name, tried in trials.items()}, first, others)
 
 
+def _seats(parts: Mapping[str, Routed], fallback: str) -> str:
+    lines = []
+    for kind, routed in by_kind(parts).items():
+        place = routed.members.index(fallback)
+        instead = (routed.first == place) & (routed.right != place)
+        found = routed.figures()
+        lines.append((kind, *map(percent, (found["top1"], found["seated"], float(instead.mean())))))
+    return table(("requests", "likeliest", "seated", f"{fallback} instead"), lines)
+
+
 def _conditions(trials: Trials) -> str:
     conditions = list(next(iter(trials.values())).conditions)
     lines = [
@@ -216,8 +232,9 @@ def _unseen(unseen: Mapping[str, Foreign], first: str, fallback: str) -> str:
     for name, each in {**unseen, "together": together(list(unseen.values()))}.items():
         found = each.figures()
         of_routers, of_members = found["routers"], found["members"]
-        single = f"{of_members[each.single]:.2f} ({each.single})"
+        single = each.single(but=fallback)
         shown = (f"{lost:.2f}" for lost in (*of_routers.values(), of_members[fallback]))
-        lines.append((name, str(found["rows"]), *shown, single, nats(each.over(first, fallback))))
+        best = f"{of_members[single]:.2f} ({single})"
+        lines.append((name, str(found["rows"]), *shown, best, nats(each.over(first, fallback))))
     routers = next(iter(unseen.values())).routers
     return table(("work", "rows", *routers, fallback, "best single", f"more than {fallback}"), lines)

@@ -41,10 +41,9 @@ class Foreign:
     routers: Mapping[str, NDArray[np.float64]]
     """Of seating as each router decided."""
 
-    @property
-    def single(self) -> str:
-        """Return the member that it would be best to seat always."""
-        return min(self.members, key=lambda name: self.members[name].mean())
+    def single(self, but: str = "") -> str:
+        """Return the member that it would be best to seat always, but for one."""
+        return min((name for name in self.members if name != but), key=lambda name: self.members[name].mean())
 
     def over(self, router: str, member: str) -> Interval:
         """Return how much more a router's decisions lose than seating always that member."""
@@ -54,7 +53,7 @@ class Foreign:
         """Return the means, and how many rows they are of."""
         parts = {"members": self.members, "routers": self.routers}
         means = {part: {name: float(lost.mean()) for name, lost in found.items()} for part, found in parts.items()}
-        return {"rows": len(self.members[self.single]), **means}
+        return {"rows": len(next(iter(self.members.values()))), **means}
 
 
 def together(parts: Sequence[Foreign]) -> Foreign:

@@ -15,6 +15,7 @@ from consilium.routing.fine import FinePath
 from consilium.routing.hybrid import Found, Hybrid
 from consilium.routing.network import CoarseNetwork
 from consilium.routing.reading import Reader
+from consilium.routing.regret import Regret
 from consilium.routing.router_file import RouterTensors
 from consilium.routing.table import TokenTable
 
@@ -57,6 +58,18 @@ class FastStage:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Seen:
+    """What the deep stage makes of a message."""
+
+    logits: "Tensor"
+    """Of members and newcomers, [1, members]."""
+    staying: "Tensor"
+    """How likely the message leaves it with whoever has just answered, [1]."""
+    points: "Tensor"
+    """Where it lies in the space that members are told apart in, [1, directions]."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Scores:
     """How likely each member is the right one for a request, and what each stage found."""
 
@@ -65,6 +78,8 @@ class Scores:
     """Of the fitted members alone."""
     deep: dict[str, float] | None
     """What the deep stage thinks alone; None where it was not asked."""
+    regrets: dict[str, float]
+    """What seating each member is expected to lose, in nats a token where members were heard, see `Regret`."""
     stay: float = 0.0
     """How likely the message leaves it with whoever has just answered."""
 
@@ -96,7 +111,7 @@ class Cascade:
                 f"the router reads with {file.card.encoder!r}, not with {encoder.name!r}. Fit it anew on that base."
             )
         self.card = file.card
-        self.fast, self._deep = _stages(file, encoder)
+        self.fast, self._deep, self._regret = _parts(file, encoder)
         self._newcomers = dict(newcomers or {})
         self._names = (*self.card.members, *self._newcomers)
         self._encoder = encoder
@@ -110,17 +125,22 @@ class Cascade:
         card, fast = self.card, self.fast.decide([message])
         shares, names = fast.members.mixed, self._names
         if not (self._newcomers or sat in names) and float(shares.max()) >= card.certain:
-            return Scores(scores=dict(zip(names, shares[0].tolist(), strict=True)), fast=fast, deep=None)
-        deep, staying = self.deep_logits(message)
-        found = joined(shares, deep, card.shares)[0]
-        stay = float(staying) if sat in names else 0.0
+            return Scores(
+                scores=self._named(shares), fast=fast, deep=None, regrets=self._named(self._regret.expected(shares))
+            )
+        seen = self.look(message)
+        scores = joined(shares, seen.logits, card.shares)
+        regrets = self._regret.expected(scores, seen.points)
+        stay = float(seen.staying) if sat in names else 0.0
         if stay:
-            found = (1 - stay) * found
-            found[names.index(sat)] += stay
+            there = torch.eye(len(names))[[names.index(sat)]]
+            scores = (1 - stay) * scores + stay * there
+            regrets = (1 - stay) * regrets + stay * self._regret.expected(there, seen.points)
         return Scores(
-            scores=dict(zip(names, found.tolist(), strict=True)),
+            scores=self._named(scores),
             fast=fast,
-            deep=dict(zip(names, deep[0].softmax(-1).tolist(), strict=True)),
+            deep=self._named(seen.logits.softmax(-1)),
+            regrets=self._named(regrets),
             stay=stay,
         )
 
@@ -128,16 +148,19 @@ class Cascade:
         """Return what is read of a message: all but what names a member."""
         return without_addresses(message, self._names)
 
-    def deep_logits(self, message: str) -> "tuple[Tensor, Tensor]":
-        """Return what the deep stage thinks alone.
-
-        Returns:
-            Logits of members and newcomers, [1, members]; and how likely the message leaves it with whoever has just
-            answered, [1].
-        """
+    def look(self, message: str) -> Seen:
+        """Return what the deep stage alone makes of a message, as it is `read`."""
         with self._lock:
             states = self._reading()([message])
-            return self._deep.logits(states), self._deep.staying(states)
+            return Seen(
+                logits=self._deep.logits(states),
+                staying=self._deep.staying(states),
+                points=self._deep.points(states),
+            )
+
+    def _named(self, row: "Tensor") -> dict[str, float]:
+        """Return what is known of each member, [1, members], by name."""
+        return dict(zip(self._names, row[0].tolist(), strict=True))
 
     def points(self, messages: Sequence[str]) -> "tuple[Tensor, Tensor]":
         """Return where messages and members lie in the deep stage's space, [messages and members, directions]."""
@@ -154,8 +177,8 @@ class Cascade:
         return self._states
 
 
-def _stages(file: RouterTensors, encoder: Base) -> tuple[FastStage, DeepPath]:
-    """Put both stages together. Raises `BadSettings` where tensors are missing or do not fit the card."""
+def _parts(file: RouterTensors, encoder: Base) -> tuple[FastStage, DeepPath, Regret]:
+    """Put the parts together. Raises `BadSettings` where tensors are missing or do not fit the card."""
     from tokenizers import Tokenizer
 
     card = file.card
@@ -168,10 +191,11 @@ def _stages(file: RouterTensors, encoder: Base) -> tuple[FastStage, DeepPath]:
             own = {name.removeprefix(prefix): value for name, value in file.tensors.items() if name.startswith(prefix)}
             module.load_state_dict(own)
         fine, deep = FinePath.from_tensors(file.tensors), DeepPath.from_tensors(file.tensors)
+        regret = Regret.from_tensors(file.tensors)
     except (KeyError, RuntimeError) as error:
         raise BadSettings(f"the router's tensors do not fit its card: {str(error)[:200]}. Fit it anew.") from error
     reader = Reader(Tokenizer.from_file(str(encoder.path / "tokenizer.json")), table)
-    return FastStage(reader=reader, fine=fine, coarse=coarse.eval(), hybrid=hybrid.eval()), deep
+    return FastStage(reader=reader, fine=fine, coarse=coarse.eval(), hybrid=hybrid.eval()), deep, regret
 
 
 def joined(fast: "Tensor", deep: "Tensor", shares: tuple[float, float]) -> "Tensor":

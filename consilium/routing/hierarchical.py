@@ -39,6 +39,8 @@ class Explanation:
     """How likely the message leaves it with whoever has just answered; 0 where nobody has."""
     pulls: tuple[tuple[str, float], ...]
     """Words, and how much they speak for the likeliest member on the fine path, those that do most first."""
+    regrets: dict[str, float]
+    """What seating each member is expected to lose; the first seat goes where that is least."""
     prices: dict[str, float]
     """How likely a member must be to sit beside a likelier one."""
 
@@ -90,7 +92,7 @@ class HierarchicalRouter:
         return hashlib.sha256("\0".join(parts).encode()).hexdigest()
 
     async def route(self, request: Request) -> Decision:
-        """Seat the likeliest members, or the fallback where nobody fits."""
+        """Seat who is expected to lose least and whoever is likely beside, or the fallback where nobody fits."""
         found = await asyncio.to_thread(in_passing, partial(self._found, request))
         return self._decision(found, request)
 
@@ -116,6 +118,7 @@ class HierarchicalRouter:
             trust=fast.hybrid.trust(),
             deep=found.deep,
             stay=found.stay,
+            regrets=found.regrets,
             pulls=tuple(sorted(dict(pulls).items(), key=lambda pull: -pull[1])),
             prices={name: self._selection.price(name, self._catalogue) for name in self._catalogue.members},
         )
@@ -125,4 +128,6 @@ class HierarchicalRouter:
 
     def _decision(self, found: Scores, request: Request) -> Decision:
         scores = {name: found.scores[name] for name in self._catalogue.members}
-        return self._selection.decide(scores, request, self._catalogue, router="hierarchical", digest=self.digest())
+        return self._selection.decide(
+            scores, request, self._catalogue, router="hierarchical", digest=self.digest(), regrets=found.regrets
+        )

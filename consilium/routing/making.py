@@ -20,6 +20,7 @@ from consilium.routing.fitting import FitSettings, FitStep, calibrate, fit_coars
 from consilium.routing.hybrid import Hybrid
 from consilium.routing.losses import cross_entropy, soft_targets
 from consilium.routing.reading import Reader
+from consilium.routing.regret import Heard, Regret
 from consilium.routing.router_file import RouterCard
 from consilium.routing.states import KeptStates
 from consilium.routing.table import TokenTable
@@ -68,11 +69,11 @@ def make_router(
         dev: to weigh paths and stages on, none of them among the examples.
         group_of: the number of each member's group; only these members may be named by an example.
         encoder: the base to read with.
-        open_work: further examples, of which the deep stage alone is told whose they are.
+        open_work: further examples, all for the member whose work is nobody's; the deep stage alone is told so.
         unlabelled: messages that might be anybody's.
         stays: messages that leave it with whoever has just answered.
         heard: by an example's message, how likely each member finds the reference, in nats a token, members in the
-            order of ``group_of``; where it is given, it says who is right in place of the example's own member.
+            order of ``group_of``; it says what a wrong one loses and, as in `labelled`, who is right.
         settings: how the coarse path is fitted.
         kept: a folder where states of the encoder are kept, so that they are read once.
         seed: of everything that is drawn.
@@ -83,13 +84,14 @@ def make_router(
         MissingExtra: scikit-learn is not installed.
     """
     settings, members = settings or FitSettings(), tuple(group_of)
-    named = [labelled(part, members, heard, settings.temperature) for part in (examples, dev, open_work)]
+    named = (labelled(part, members, heard, settings.temperature) for part in (examples, dev, open_work))
     known, weighing, nobodys = (_as_read(part, members) for part in named)
     read = _reading(encoder, settings.depth, kept, on_step)
     deep = _fit_deep(_both(known, nobodys), stays, read, settings, seed)
     guessed = _guessed(deep, [*(each.message for each in nobodys.examples), *unlabelled], read)
     stage = fit_fast(known, weighing, group_of, encoder, settings, guessed=guessed, seed=seed, on_step=on_step)
-    certain, shares = _together(stage, deep, weighing, read)
+    certain, shares, decided = _together(stage, deep, weighing, read)
+    regret = _fit_regret(examples, open_work, heard or {}, members, deep, read, decided)
     parts = {"examples": examples, "open_work": open_work, "unlabelled": unlabelled, "heard": heard or (), "dev": dev}
     card = RouterCard(
         members=members,
@@ -102,7 +104,7 @@ def make_router(
         shares=shares,
         made={name: len(part) for name, part in parts.items()} | {"seed": seed, "settings": asdict(settings)},
     )
-    return card, {**stage.tensors(), **deep.tensors()}
+    return card, {**stage.tensors(), **deep.tensors(), **regret.tensors()}
 
 
 def _reading(
@@ -148,12 +150,41 @@ def _turns(sources: Sequence[str], seed: int) -> "Tensor":
 
 def _together(
     stage: FastStage, deep: DeepPath, dev: Labelled, read: "Callable[[Sequence[str]], Tensor]"
-) -> tuple[float, tuple[float, float]]:
-    """Return from which certainty on the fast stage decides alone, and the shares of both where it does not."""
-    asked = [each.message for each in dev.examples]
-    fast, deep_logits = stage_shares(stage, asked), deep.logits(read(asked))
-    shares = weighed(fast, deep_logits, dev.targets)
-    return certainty(fast, deep_logits, shares, dev.targets.argmax(-1)), shares
+) -> "tuple[float, tuple[float, float], tuple[Tensor, Tensor, Tensor]]":
+    """Return how both stages decide together, and what comes of that.
+
+    From which certainty on the fast one decides alone; the shares of both where it does not; and of requests that
+    neither has learned from the scores, where the deep stage sees them, and who is right.
+    """
+    asked, right = [each.message for each in dev.examples], dev.targets.argmax(-1)
+    fast, states = stage_shares(stage, asked), read(asked)
+    logits = deep.logits(states)
+    shares = weighed(fast, logits, dev.targets)
+    certain = certainty(fast, logits, shares, right)
+    scores = torch.where(fast.amax(-1, keepdim=True) >= certain, fast, joined(fast, logits, shares))
+    return certain, shares, (scores, deep.points(states), right)
+
+
+def _fit_regret(
+    examples: Sequence[Example],
+    open_work: Sequence[Example],
+    heard: Mapping[str, Sequence[float]],
+    members: Sequence[str],
+    deep: DeepPath,
+    read: "Callable[[Sequence[str]], Tensor]",
+    decided: "tuple[Tensor, Tensor, Tensor]",
+) -> Regret:
+    """Return what seats may lose, by those of the examples whose references were heard, each once."""
+    rows = list({each.message: each for each in (*examples, *open_work) if each.message in heard}.values())
+    if not rows:
+        return Regret.alike(*deep.weights.shape)
+    found = Heard(
+        points=deep.points(read([without_addresses(each.message, members) for each in rows])),
+        members=torch.tensor([members.index(each.member) for each in rows]),
+        sources=[each.source for each in rows],
+        nats=torch.tensor([heard[each.message] for each in rows]),
+    )
+    return Regret.fit(found, members.index(open_work[0].member) if open_work else None).cautious(*decided)
 
 
 def fit_fast(
@@ -197,6 +228,9 @@ def labelled(
 ) -> Labelled:
     """Return examples with their targets: the member that each names, or what those who heard the reference say.
 
+    They say so of members' own rows, which have no source. Who does least harm at work from elsewhere need not be whose
+    it is.
+
     Raises:
         BadSettings: an example for another member, or likelihoods of more or fewer members.
     """
@@ -204,7 +238,7 @@ def labelled(
         raise BadSettings(f"an example names {min(unknown)!r}, which is in no group. Give the groups of all members.")
     targets = torch.eye(len(members))[[members.index(each.member) for each in examples]]
     heard = heard or {}
-    if places := [place for place, each in enumerate(examples) if each.message in heard]:
+    if places := [place for place, each in enumerate(examples) if each.message in heard and not each.source]:
         nats = [heard[examples[place].message] for place in places]
         if strangers := [found for found in nats if len(found) != len(members)]:
             raise BadSettings(f"{len(strangers[0])} likelihoods for {len(members)} members: give one a member.")

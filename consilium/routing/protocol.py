@@ -49,7 +49,7 @@ class Decision:
     scores: Mapping[str, float]
     """For every member of the catalogue: the probability that it is the right one. They sum to 1."""
     seats: tuple[SeatChoice, ...]
-    """The likeliest first; never empty."""
+    """The one that is trusted most first; never empty."""
     propensities: Mapping[str, float]
     """For every member: the probability with which this router seats it on this request. A router without chance
     answers 1 for the seated and 0 for the others."""

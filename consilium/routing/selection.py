@@ -12,7 +12,7 @@ from consilium.routing.protocol import Decision, Request, shares
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Selection:
-    """Seats the likeliest member, and each other one whose chance to be the right one is worth its tokens.
+    """Seats the member that is expected to lose least, and each other one whose chance to be right is worth its tokens.
 
     Scores are read as probabilities, so that they should be calibrated.
     """
@@ -21,6 +21,9 @@ class Selection:
     """Chance of being the right one that a token is worth; a seat of 64 tokens costs 0.15."""
     least_score: float = 0.0
     """Where no member but the fallback is likelier, nobody fits, and the fallback sits alone."""
+    least_gain: float = 0.05
+    """Share of what the fallback is expected to lose by which another must lose less to sit in its place: smaller
+    differences are noise."""
     exploration: float = 0.0
     """Probability with which the last seat goes to a member drawn from those that would not sit."""
     seed: int = 0
@@ -33,6 +36,7 @@ class Selection:
         *,
         router: str,
         digest: str,
+        regrets: Mapping[str, float] | None = None,
         nobody_fits: bool = False,
     ) -> Decision:
         """Choose from the scores of all members.
@@ -43,6 +47,8 @@ class Selection:
             catalogue: what a seat may speak, and who sits where nobody fits.
             router: name of the router that the scores are of.
             digest: its digest.
+            regrets: what seating each member is expected to lose. The first seat goes where that is least, and counts
+                as much as the likeliest would. Without them every mistake is alike, and it goes to the likeliest.
             nobody_fits: what the router knows beyond the scores.
 
         Raises:
@@ -50,7 +56,16 @@ class Selection:
             BadSettings: what the request limits leaves nobody, or contradicts itself.
         """
         _check(request, catalogue)
-        ranked = sorted((name for name in scores if name not in request.must_not_sit), key=lambda name: -scores[name])
+        allowed = [name for name in scores if name not in request.must_not_sit]
+        trusted = dict(scores)
+        if regrets is not None:
+            first = min(allowed, key=lambda name: (regrets[name], -scores[name]))
+            if catalogue.fallback in allowed:
+                enough = (1 - self.least_gain) * regrets[catalogue.fallback]
+                first = first if regrets[first] <= enough else catalogue.fallback
+            trusted[first] = max(scores[name] for name in allowed)
+            allowed = [first, *(name for name in allowed if name != first)]
+        ranked = sorted(allowed, key=lambda name: -trusted[name])
         specialists = [name for name in ranked if name != catalogue.fallback]
         likely = bool(specialists) and scores[specialists[0]] >= self.least_score
         abstained = ranked[0] == catalogue.fallback or (catalogue.fallback in ranked and (nobody_fits or not likely))
@@ -62,7 +77,7 @@ class Selection:
             router=router,
             digest=digest,
             scores=scores,
-            seats=shares(scores, sorted(drawn, key=lambda name: -scores[name])),
+            seats=shares(trusted, sorted(drawn, key=lambda name: -trusted[name])),
             propensities={**dict.fromkeys(scores, 0.0), **propensities},
             abstained=abstained and not request.must_sit,
         )

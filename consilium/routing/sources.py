@@ -26,6 +26,12 @@ NOBODYS = ("small_talk", "meta", "oos")
 OF_A_SET = 20
 """Rows of each of P3's open sets and of each kind of riddle that are shown: more would take the questions of `P3` that
 are somebody's."""
+HEARD = 8
+"""Rows of each kind of riddle that are shown with their reply, so that members can be asked who would give it."""
+TOLD = 60
+"""Instructions that are shown with their reply, of those where both are `SHORT`."""
+SHORT = (1_000, 400)
+"""Characters of an instruction and of its reply: longer ones take members minutes."""
 MMLU = 300
 """Of its questions that are shown, spread over its subjects: they are all put in one form."""
 
@@ -69,7 +75,7 @@ def open_work(folder: Path) -> dict[str, list[Row]]:
     found: dict[str, list[Row]] = {}
     for name, text, *replies in _open(folder):
         if text.strip():
-            found.setdefault(name, []).append(Row(request=text.strip(), replies=tuple(replies)))
+            found.setdefault(name, []).append(Row(request=text.strip(), replies=tuple(map(str.strip, replies))))
     return found
 
 
@@ -107,20 +113,26 @@ def _exam(folder: Path) -> tuple[list[str], list[str]]:
 
 
 def _open(folder: Path) -> Iterator[tuple[str, ...]]:
-    """Yield set, request, and reply where that is short, so that who would give it can be heard."""
+    """Yield set, request, and, where it is short and not one of too many, its reply."""
     riddles = [row for _, row in read_jsonl(folder / "bbh.jsonl")]
     kinds = {riddle_of(row["task"]) for row in riddles}
     for kind in sorted(kinds - held_out(kinds)):
-        for row in [row for row in riddles if riddle_of(row["task"]) == kind][:OF_A_SET]:
-            yield "bbh", row["input"]
+        for number, row in enumerate([row for row in riddles if riddle_of(row["task"]) == kind][:OF_A_SET]):
+            yield "bbh", row["input"], *([row["target"]] if number < HEARD else [])
     known = set(OPEN_P3) - held_out(OPEN_P3)
     rows = [row for _, row in read_jsonl(folder / "p3_sample" / "p3_ood.jsonl")]
     for name in sorted(known):
         of_set = [row for row in rows if row["template"].startswith(name)]
         for row in of_set[:OF_A_SET]:
-            yield "p3", row["prompt"], row["completion"]
-    for _, task in read_jsonl(folder / "self_instruct" / "user_oriented_instructions.jsonl"):
-        yield "self-instruct", f"{task['instruction']}\n\n{task['instances'][0]['input']}"
+            yield f"p3/{name}", row["prompt"], row["completion"]
+    instructions = [
+        (f"{task['instruction']}\n\n{task['instances'][0]['input']}".strip(), task["instances"][0]["output"].strip())
+        for _, task in read_jsonl(folder / "self_instruct" / "user_oriented_instructions.jsonl")
+    ]
+    short = [each for each in instructions if each[1] and all(len(x) <= y for x, y in zip(each, SHORT, strict=True))]
+    told = short[:: max(1, len(short) // TOLD)][:TOLD]
+    for instruction, reply in instructions:
+        yield "self-instruct", instruction, *([reply] if (instruction, reply) in told else [])
     tried = {question["turns"][0] for _, question in read_jsonl(folder / "mt_bench" / "question.jsonl")}
     for _, question in read_jsonl(folder / "mt_bench" / "vicuna_question.jsonl"):
         if question["turns"][0] not in tried:  # one stands in both

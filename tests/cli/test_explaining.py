@@ -30,4 +30,5 @@ async def test_both_paths_the_deep_stage_words_and_prices_are_shown(
         assert part in shown
     assert "words     w21 +" in shown
     assert "runner-up" in shown
+    assert "regrets   mate 0." in shown
     assert "mate 0.29" in shown

@@ -34,7 +34,7 @@ def personas(tmp_path: Path) -> Path:
 @pytest.mark.slow
 def test_a_router_is_fitted_asked_and_tried(run: Run, personas: Path, tmp_path: Path) -> None:
     where = {"CONSILIUM_PERSONAS": str(personas)}
-    fitted = run("train", "router", "--data", "data", **where)
+    fitted = run("train", "router", "--data", "data", "--heard", "2", **where)
     assert fitted.returncode == 0, fitted.stderr
     assert "3 members" in fitted.stderr
     assert (personas / "router.safetensors").stat().st_size < 20_000_000

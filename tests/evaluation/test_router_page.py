@@ -108,9 +108,23 @@ def test_the_page_says_what_decisions_were_worth() -> None:
     assert "| learned | 95.0 | 60.0 | 54.0 | 90.0 | 0.200 |" in page
     assert "| mate | chrf | 40 | 100.0 | 40.0 | 38.0 | 0.300 |" in page
     assert "| riddles | 9 | 0.25 | 0.70 | 0.40 (pilot) | -0.45 [-0.45, -0.45] |" in page
-    assert "| poems | 3 | 1.25 | 0.70 | 0.70 (cook) | +0.55 [+0.55, +0.55] |" in page
+    assert "| poems | 3 | 1.25 | 0.70 | 0.90 (mate) | +0.55 [+0.55, +0.55] |" in page
     assert "| together | 12 | 0.50 | 0.70 | 0.60 (mate) | -0.20 [" in page
     assert figures(TRIALS["words"])["of_oracle"] == pytest.approx(0.9)
+
+
+def test_the_page_says_how_often_another_sits_than_the_likeliest() -> None:
+    careful = Routed(
+        members=CREW,
+        scores=CONDITIONS["learned"]["raw"].scores,
+        right=np.array(LABELS),
+        seated=np.array([2 if number < 6 else right for number, right in enumerate(LABELS)]),
+    )
+    trials = {"learned": Tried(conditions={"raw": careful, "layout/json": careful})}
+    page = router_page(trials, {}, first="learned", fitted=FITTED, fallback="cook", command="", pictures=[])
+    assert "| raw | 100.0 | 93.3 | 6.7 |" in page
+    assert "| shift | 100.0 | 93.3 | 6.7 |" in page
+    assert careful.figures()["seated"] == pytest.approx(56 / 60)
 
 
 def test_a_router_that_nobody_was_heard_for_has_no_worth() -> None:

@@ -64,7 +64,8 @@ async def test_what_nobody_learned_is_told_by_likelihood(
     seats = {"knows": ["pilot"] * len(rows), "guesses": ["clerk", "crier"] * (len(rows) // 2)}
     async with speaking() as engine:
         found = await seating.foreign(Answers(engine, tmp_path / "answers.jsonl"), rows, seats, crew)
-    assert found.single == "pilot"
+    assert found.single() == "pilot"
+    assert found.single(but="pilot") == "clerk"
     means = found.figures()
     assert means["rows"] == len(rows)
     assert means["routers"]["knows"] == means["members"]["pilot"] == pytest.approx(0)

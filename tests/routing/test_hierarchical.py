@@ -1,6 +1,7 @@
 """The hierarchical router on a tiny base: made, written, read, and asked."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from consilium.routing.deep import StateEncoder
 from consilium.routing.hierarchical import HierarchicalRouter
 from consilium.routing.making import ASKED, certainty, make_router, weighed
 from consilium.routing.protocol import Request
+from consilium.routing.regret import Regret
 from consilium.routing.router_file import MAX_BYTES, RouterTensors, read_router, write_router
 from consilium.routing.states import KeptStates
 from consilium.testing.router import RouterConformance
@@ -111,6 +113,30 @@ async def test_a_follow_up_stays_with_whoever_has_just_answered(base: Base, tmp_
     assert called.stay < 0.5
 
 
+async def test_caution_does_not_send_a_follow_up_to_the_fallback(base: Base, tmp_path: Path) -> None:
+    """A stranger's request does go there, though the pilot is likelier: a mistake of the pilot's costs more."""
+    card, tensors = make_router(
+        EXAMPLES, DEV, GROUP_OF, base, stays=[f"w15 w{number}" for number in range(100, 130)], settings=SETTINGS
+    )
+    clerk, directions = list(GROUP_OF).index("clerk"), tensors["deep.weights"].shape[-1]
+    costly = replace(
+        Regret.alike(len(GROUP_OF), directions),
+        means=torch.tensor([[0.0, 8.0, 8.0], [1.0, 0.0, 8.0], [1.0, 8.0, 0.0]]),
+        fallback=torch.tensor(clerk),
+        of_nobody=torch.tensor([[0.0, 8.0, 8.0]]),
+        weights=torch.zeros(1, directions),
+        bias=torch.zeros(1),
+        caution=torch.tensor(1e6),
+    )
+    file = RouterTensors(card=card, tensors={**tensors, **costly.tensors()}, digest="")
+    router = HierarchicalRouter(file, base, write_crew_of(tmp_path))
+    for sat in ("pilot", "mate"):
+        follow_up = await router.route(Request(message="w15 w140", seats=1, sat=(sat,)))
+        assert follow_up.seats[0].member == sat
+    strange = await router.route(Request(message="w7 w8 w9", seats=1))
+    assert strange.abstained
+
+
 async def test_whoever_a_message_names_is_not_seated_for_it(fitted: HierarchicalRouter) -> None:
     for named in ("mate", "clerk"):
         plain, shown = asked("pilot", 70), f"{asked('pilot', 70)}\nThis one is for {named}."
@@ -145,7 +171,7 @@ def test_a_router_of_strangers_or_of_another_base_is_refused(file: RouterTensors
 
 class TestFile:
     def test_tensors_that_do_not_fit_are_refused(self, file: RouterTensors, base: Base, tmp_path: Path) -> None:
-        for gone in ("fine.bias", "coarse._keys.0", "table.values", "deep.mean"):
+        for gone in ("fine.bias", "coarse._keys.0", "table.values", "deep.mean", "regret.means"):
             kept = {name: value for name, value in file.tensors.items() if name != gone}
             with pytest.raises(BadSettings, match="do not fit its card"):
                 HierarchicalRouter(file.model_copy(update={"tensors": kept}), base, write_crew_of(tmp_path / gone))

@@ -71,10 +71,24 @@ def test_the_deep_stage_alone_is_told_whose_open_work_is(base: Base) -> None:
     texts = [" ".join(reversed(asked("mate", number).split())) for number in range(80)]
     told = cascade(base, open_work=[Example(message=text, member="clerk", source="open") for text in texts])
     clerk, mate = (list(GROUP_OF).index(name) for name in ("clerk", "mate"))
-    deep = torch.cat([told.deep_logits(text)[0] for text in texts])
+    deep = torch.cat([told.look(text).logits for text in texts])
     fine = told.fast.decide(texts).members.fine
     assert float((deep.argmax(-1) == clerk).float().mean()) > 0.8
     assert float((fine.argmax(-1) == mate).float().mean()) > 0.8
+
+
+def test_whose_open_work_is_and_who_does_least_harm_at_it_are_two_things(base: Base) -> None:
+    texts = [f"w145 w{100 + number % 40} w146" for number in range(80)]
+    likely = {"clerk": [-0.1, -2.0, -2.0], "pilot": [-2.0, -0.1, -2.0], "mate": [-4.0, -4.0, -0.1]}
+    heard = {each.message: likely[each.member] for each in EXAMPLES} | {text: [-1.0, -0.1, -8.0] for text in texts}
+    told = cascade(
+        base, open_work=[Example(message=text, member="clerk", source="open") for text in texts], heard=heard
+    )
+    found = [told.scores(text) for text in texts]
+    assert sum(max(each.scores, key=each.scores.__getitem__) == "clerk" for each in found) > 0.8 * len(found)
+    assert sum(min(each.regrets, key=each.regrets.__getitem__) == "pilot" for each in found) > 0.8 * len(found)
+    own = told.scores(asked("clerk", 70))
+    assert min(own.regrets, key=own.regrets.__getitem__) == "clerk"
 
 
 def test_a_balanced_draw_takes_as_many_of_each_and_all_of_the_rare() -> None:

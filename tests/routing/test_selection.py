@@ -31,7 +31,7 @@ def request(**limits: object) -> Request:
     return Request(**{"message": "hello", "seats": 3, **limits})  # type: ignore[arg-type]
 
 
-def decided(selection: Selection, *chosen: object, **known: bool) -> Decision:
+def decided(selection: Selection, *chosen: object, **known: object) -> Decision:
     return selection.decide(*chosen, router="any", digest="d", **known)  # type: ignore[arg-type]
 
 
@@ -45,6 +45,30 @@ def test_another_sits_only_where_its_chance_is_worth_its_tokens(catalogue: Catal
     assert names(decided(Selection(token_price=0.0), SURE, request(), catalogue)) == ["pilot", "mate", "cook"]
     evenly = {"pilot": 0.4, "mate": 0.1, "cook": 0.4, "clerk": 0.1}  # the cook speaks for longer
     assert names(decided(Selection(), evenly, request(), catalogue)) == ["pilot"]
+
+
+LOSSES = {"pilot": 2.0, "mate": 0.5, "cook": 3.0, "clerk": 1.0}
+
+
+def test_the_first_seat_goes_where_least_is_lost_and_counts_as_much_as_the_likeliest(catalogue: Catalogue) -> None:
+    found = decided(Selection(), SURE, request(), catalogue, regrets=LOSSES)
+    assert names(found) == ["mate", "pilot"]
+    assert [choice.weight for choice in found.seats] == [0.5, 0.5]
+    assert dict(found.scores) == SURE
+    barred = decided(Selection(), SURE, request(must_not_sit=("mate",)), catalogue, regrets=LOSSES)
+    assert names(barred) == ["clerk"]
+    assert barred.abstained
+    wrong_alike = {name: 1 - score for name, score in SURE.items()}
+    assert decided(Selection(), SURE, request(), catalogue, regrets=wrong_alike) == decided(
+        Selection(), SURE, request(), catalogue
+    )
+
+
+@pytest.mark.parametrize(("loss", "first"), [(0.94, "mate"), (0.96, "clerk")])
+def test_the_fallback_gives_way_only_to_who_is_worth_it(catalogue: Catalogue, loss: float, first: str) -> None:
+    found = decided(Selection(), SURE, request(seats=1), catalogue, regrets={**LOSSES, "mate": loss})
+    assert names(found) == [first]
+    assert found.abstained == (first == "clerk")
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from consilium.evaluation.unseen import unseen_rows
 from consilium.routing.sources import P3, open_work, sources, unlabelled
 from consilium.training.held_out import held_out
 from tests.support.data import SHARED
-from tests.support.sources import RIDDLES, new_riddle, write_sources
+from tests.support.sources import RIDDLES, known_set, new_riddle, write_sources
 
 REAL = SHARED / "router"
 
@@ -31,9 +31,9 @@ def test_each_set_says_who_should_sit(tmp_path: Path) -> None:
 def test_open_work_is_what_nobody_was_trained_for_and_none_of_it_is_tried(tmp_path: Path) -> None:
     write_sources(tmp_path)
     assert {name: [(row.request, row.replies) for row in rows] for name, rows in open_work(tmp_path).items()} == {
-        "bbh": [(f"How many {task}?", ()) for task in RIDDLES if task != new_riddle()],
-        "p3": [("Where is the boat?", ("here",))],
-        "self-instruct": [("Name it.", ())],
+        "bbh": [(f"How many {task}?", ("2",)) for task in RIDDLES if task != new_riddle()],
+        f"p3/{known_set()}": [("Where is the boat?", ("here",))],
+        "self-instruct": [("Name it.", ("A skiff.",))],
         "mt-bench": [("What is a knot?", ())],
         "mmlu": [(f"Which is boat {number}?", ()) for number in range(0, 600, 2)],
     }

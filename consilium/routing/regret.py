@@ -1,0 +1,168 @@
+"""What a seat may lose: how much likelier the best member would find the reference than the one that sits.
+
+Whoever is likeliest to be right is not always whom to seat. A member that speaks in a form of its own is far off
+wherever it is wrong, and another loses little; the seat with the least expected regret is Bayes's decision.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from typing import TYPE_CHECKING, Self
+
+import torch
+
+from consilium.routing.deep import regression
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+MOST = 8.0
+"""Nats a token that one row may count: what lies beyond is as wrong as wrong can be."""
+LOST = 0.02
+"""Share of the requests that may lose their right member to caution."""
+ODDS = tuple(2 ** (step / 2) for step in range(15))
+"""Of which caution is chosen."""
+_PENALTY = 0.2
+"""Of large weights (L2), of which few rows must do for many."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Heard:
+    """Rows whose reference every member has heard."""
+
+    points: "Tensor"
+    """Where the deep stage sees them, [rows, directions]."""
+    members: "Tensor"
+    """Whose kind of work each is, [rows]."""
+    sources: Sequence[str]
+    """Where each comes from: the fallback's kind of work is nobody's, and each source of it a kind of its own."""
+    nats: "Tensor"
+    """How likely each member finds the reference, in nats a token, [rows, members]."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Regret:
+    """Mean regret of each member at each member's kind of work, and at the kinds of work that are nobody's.
+
+    A regression over the deep stage's points tells those apart.
+    """
+
+    means: "Tensor"
+    """Of the second where the work is the first's, in nats a token, [members, members]."""
+    fallback: "Tensor"
+    """Place of the member whose kind of work is nobody's, []; -1 where there is none."""
+    of_nobody: "Tensor"
+    """Mean regrets at nobody's work, [kinds, members]; no kinds where nobody was heard at it."""
+    weights: "Tensor"
+    """Of the regression, [kinds, directions]."""
+    bias: "Tensor"
+    """[kinds]."""
+    caution: "Tensor"
+    """How much likelier it is taken to be nobody's work than the scores say, in odds, []: they know little of what they
+    were not fitted on, and a member that speaks where it should not loses more than the fallback does."""
+
+    @classmethod
+    def alike(cls, members: int, directions: int) -> Self:
+        """Return what is known where nobody was heard: one wrong member loses as much as another."""
+        return cls(
+            means=1 - torch.eye(members),
+            fallback=torch.tensor(-1),
+            of_nobody=torch.zeros(0, members),
+            weights=torch.zeros(0, directions),
+            bias=torch.zeros(0),
+            caution=torch.tensor(1.0),
+        )
+
+    @classmethod
+    def fit(cls, heard: Heard, fallback: int | None) -> Self:
+        """Fit, without caution.
+
+        At work of members for which nobody was heard, each is taken to lose what it does elsewhere.
+
+        Args:
+            heard: what was heard.
+            fallback: place of the member whose kind of work is nobody's, if there is one.
+        """
+        lost = (heard.nats.amax(-1, keepdim=True) - heard.nats).clamp(max=MOST)
+        means = torch.full((lost.shape[-1], lost.shape[-1]), torch.nan)
+        for member in torch.unique(heard.members).tolist():
+            means[member] = lost[heard.members == member].mean(0)
+        unlearned = replace(cls.alike(len(means), heard.points.shape[-1]), means=_whole(means))
+        if fallback is None or not (heard.members == fallback).any():
+            return unlearned
+        nobodys = (heard.members == fallback).nonzero().squeeze(1)
+        sources = [heard.sources[place] for place in nobodys.tolist()]
+        kinds = sorted(set(sources))
+        targets = torch.eye(len(kinds))[[kinds.index(source) for source in sources]]
+        alike = targets / targets.mean(0) / len(kinds)  # each kind counts as much as another
+        weights, bias = regression(heard.points[nobodys], alike, _PENALTY)
+        of_nobody = targets.T @ lost[nobodys] / targets.sum(0)[:, None]
+        means[fallback] = of_nobody.mean(0)
+        return replace(
+            unlearned,
+            means=_whole(means),
+            fallback=torch.tensor(fallback),
+            of_nobody=of_nobody,
+            weights=weights,
+            bias=bias,
+        )
+
+    def expected(self, scores: "Tensor", points: "Tensor | None" = None) -> "Tensor":
+        """Return what seating each member is expected to lose, in nats a token, [requests, members].
+
+        Args:
+            scores: how likely each member is the right one, [requests, members]; newcomers, at whose work nobody was
+                heard, come last.
+            points: where the deep stage sees the requests, [requests, directions]; None where it was not asked.
+        """
+        means = _grown(self.means, scores.shape[-1])
+        if self.fallback < 0:
+            return scores @ means
+        place, known = int(self.fallback), self.of_nobody.shape[-1]
+        odds = torch.ones(scores.shape[-1])
+        odds[place] = self.caution
+        weighed = scores * odds / (scores * odds).sum(-1, keepdim=True)
+        found = weighed @ means
+        if points is not None:
+            kinds = (points @ self.weights.T + self.bias).softmax(-1)
+            found[:, :known] += weighed[:, [place]] * (kinds @ self.of_nobody - means[place, :known])
+        return found
+
+    def cautious(self, scores: "Tensor", points: "Tensor", right: "Tensor") -> Self:
+        """Return the same with as much caution as costs at most a share `LOST` of the requests their right member.
+
+        Args:
+            scores: of requests that nothing was fitted on, [requests, members].
+            points: theirs, [requests, directions].
+            right: the right member of each, [requests].
+        """
+        tried = [replace(self, caution=torch.tensor(odds)) for odds in ODDS]
+        found = [float((each.expected(scores, points).argmin(-1) == right).float().mean()) for each in tried]
+        return [each for each, share in zip(tried, found, strict=True) if share >= found[0] - LOST][-1]
+
+    def tensors(self) -> "dict[str, Tensor]":
+        """Return what a file keeps."""
+        return {f"regret.{field.name}": getattr(self, field.name).contiguous() for field in fields(self)}
+
+    @classmethod
+    def from_tensors(cls, tensors: "Mapping[str, Tensor]") -> Self:
+        """Return what a file kept. Raises KeyError where it has none."""
+        return cls(**{field.name: tensors[f"regret.{field.name}"] for field in fields(cls)})
+
+
+def _grown(means: "Tensor", size: int) -> "Tensor":
+    """Return mean regrets with newcomers at the end."""
+    more = size - len(means)
+    return _whole(torch.nn.functional.pad(means, (0, more, 0, more), value=torch.nan)) if more else means
+
+
+def _whole(means: "Tensor") -> "Tensor":
+    """Return mean regrets with what is not known, nan, as it is for others.
+
+    Who is right loses nothing; who is wrong what others do at the same work, or, where nobody was heard at it, what it
+    does elsewhere.
+    """
+    own = torch.eye(len(means), dtype=torch.bool)
+    wrong = means.masked_fill(own, torch.nan)
+    at_work, elsewhere = wrong.nanmean(1, keepdim=True).expand_as(means), wrong.nanmean(0).expand_as(means)
+    guessed = torch.where(at_work.isnan(), elsewhere, at_work).nan_to_num(float(wrong.nanmean().nan_to_num(1.0)))
+    return torch.where(means.isnan(), guessed.masked_fill(own, 0.0), means)

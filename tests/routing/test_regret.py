@@ -1,0 +1,105 @@
+"""Expected regret: who loses what, at whose work, and how much caution that deserves."""
+
+import pytest
+import torch
+
+from consilium.routing.regret import MOST, Heard, Regret
+
+MEMBERS, FALLBACK = 3, 2
+RIDDLE, TALK = [4.0, 0.0], [0.0, 4.0]
+
+
+def heard(**changed: object) -> Heard:
+    """Return what was heard: a pilot's and a mate's work, and two kinds of nobody's; the mate does one well."""
+    rows = [
+        ([-4.0, 0.0], 0, "", [-0.1, -3.1, -1.1]),
+        ([0.0, -4.0], 1, "", [-5.0, -0.5, -1.0]),
+        *((RIDDLE, FALLBACK, "riddles", [-9.0, -1.0, -2.0]) for _ in range(6)),
+        *((TALK, FALLBACK, "talk", [-2.0, -4.0, -1.0]) for _ in range(2)),
+    ]
+    points, members, sources, nats = zip(*rows, strict=True)
+    known = {
+        "points": torch.tensor(points),
+        "members": torch.tensor(members),
+        "sources": sources,
+        "nats": torch.tensor(nats),
+    }
+    return Heard(**{**known, **changed})  # type: ignore[arg-type]
+
+
+def scores(*rows: list[float]) -> torch.Tensor:
+    return torch.tensor(rows)
+
+
+def test_where_it_is_sure_whose_work_it_is_that_member_loses_least() -> None:
+    regret = Regret.fit(heard(), FALLBACK)
+    expected = regret.expected(scores([1.0, 0.0, 0.0], [0.0, 1.0, 0.0]))
+    assert expected[0].tolist() == pytest.approx([0.0, 3.0, 1.0], abs=1e-5)
+    assert expected[1].tolist() == pytest.approx([4.5, 0.0, 0.5], abs=1e-5)
+
+
+def test_a_seat_where_a_mistake_costs_much_needs_more_certainty() -> None:
+    regret = Regret.fit(heard(), FALLBACK)
+    doubted = scores([0.6, 0.4, 0.0], [0.4, 0.6, 0.0])
+    assert doubted.argmax(-1).tolist() == [0, 1]
+    assert regret.expected(doubted).argmin(-1).tolist() == [FALLBACK, FALLBACK]
+
+
+def test_of_nobodys_work_the_kind_says_who_sits() -> None:
+    regret = Regret.fit(heard(), FALLBACK)
+    nobodys = scores([0.0, 0.0, 1.0]).repeat(2, 1)
+    expected = regret.expected(nobodys, torch.tensor([RIDDLE, TALK]))
+    assert expected.argmin(-1).tolist() == [1, FALLBACK]
+    mean = regret.expected(nobodys)[0]
+    assert mean.tolist() == pytest.approx([(8.0 + 1.0) / 2, (0.0 + 3.0) / 2, (1.0 + 0.0) / 2], abs=1e-5)
+
+
+def test_one_row_counts_no_more_than_so_much() -> None:
+    row = torch.full((10, MEMBERS), -1.0)
+    row[0] = torch.tensor([-0.5, -100.0, -1.0])
+    regret = Regret.fit(heard(nats=row), FALLBACK)
+    assert regret.means[0].tolist() == pytest.approx([0.0, MOST, 0.5])
+
+
+def test_without_anybody_heard_the_likeliest_loses_least() -> None:
+    regret = Regret.alike(MEMBERS, 2)
+    asked = torch.rand(50, MEMBERS, generator=torch.Generator().manual_seed(0)).softmax(-1)
+    assert torch.equal(regret.expected(asked, torch.zeros(50, 2)).argmin(-1), asked.argmax(-1))
+    more = torch.nn.functional.pad(asked, (0, 1))
+    assert torch.equal(regret.expected(more, torch.zeros(50, 2)).argmin(-1), more.argmax(-1))
+
+
+def test_a_newcomer_is_taken_to_be_as_the_others_are() -> None:
+    regret = Regret.fit(heard(), FALLBACK)
+    expected = regret.expected(scores([0.0, 0.0, 0.0, 1.0], [1.0, 0.0, 0.0, 0.0]), torch.zeros(2, 2))
+    assert expected[0].argmin() == MEMBERS
+    assert expected[1].argmin() == 0
+    assert float(expected[1, MEMBERS]) == pytest.approx((3.0 + 1.0) / 2, abs=1e-5)
+
+
+def test_members_whose_work_nobody_was_heard_at_lose_there_what_they_lose_elsewhere() -> None:
+    only_nobodys = heard(members=torch.tensor([FALLBACK] * 10), sources=["odds", *["ends"] * 9])
+    regret = Regret.fit(only_nobodys, FALLBACK)
+    assert regret.means[:2].argmin(-1).tolist() == [0, 1]
+    assert float(regret.means[0, 1]) == pytest.approx(float(regret.means[FALLBACK, 1]))
+
+
+def test_caution_is_as_much_as_known_requests_bear() -> None:
+    regret = Regret.fit(heard(), FALLBACK)
+    right = torch.tensor([0] * 150)
+    sure = scores([0.97, 0.0, 0.03]).repeat(150, 1)
+    points = torch.tensor(TALK).repeat(150, 1)
+    careful = regret.cautious(sure, points, right)
+    assert float(careful.caution) > 1
+    assert careful.expected(sure, points).argmin(-1).tolist() == right.tolist()
+    doubted = scores([0.7, 0.0, 0.3])
+    assert regret.expected(doubted, points[:1]).argmin() == 0 != careful.expected(doubted, points[:1]).argmin()
+
+
+def test_it_is_kept_with_the_router() -> None:
+    regret = Regret.fit(heard(), FALLBACK)
+    again = Regret.from_tensors(regret.tensors())
+    asked, points = scores([0.2, 0.3, 0.5]), torch.tensor([TALK])
+    assert torch.equal(again.expected(asked, points), regret.expected(asked, points))
+    with pytest.raises(KeyError):
+        Regret.from_tensors({})
