@@ -18,7 +18,7 @@ Each router answers requests that none was fitted on: *raw*, as they come; *phra
 out; *layout*, in layouts that were kept out; *source*, from elsewhere, of sources that were kept out; *stay* and
 *call*, follow-ups in a conversation that leave it with who answered, or call another; *shift*, layouts and sources
 together. A kind that bears a folder's name holds the rows, in whatever form, of the members whose data lies there.
-Shares in percent of requests whose first member is the right one; in brackets the 95 % interval of a difference,
+Shares in percent of requests whose likeliest member is the right one; in brackets the 95 % interval of a difference,
 requests drawn in pairs."""
 
 _WHOLE = ("raw", "phrased")
@@ -175,8 +175,8 @@ def _seats(parts: Mapping[str, Routed], fallback: str) -> str:
     for kind, routed in by_kind(parts).items():
         place = routed.members.index(fallback)
         instead = (routed.first == place) & (routed.right != place)
-        found = routed.figures()
-        lines.append((kind, *map(percent, (found["top1"], found["seated"], float(instead.mean())))))
+        shares = (routed.hits, routed.first == routed.right, instead)
+        lines.append((kind, *(percent(float(share.mean())) for share in shares)))
     return table(("requests", "likeliest", "seated", f"{fallback} instead"), lines)
 
 

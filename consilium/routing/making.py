@@ -72,8 +72,7 @@ def make_router(
         open_work: further examples, all for the member whose work is nobody's; the deep stage alone is told so.
         unlabelled: messages that might be anybody's.
         stays: messages that leave it with whoever has just answered.
-        heard: by an example's message, how likely each member finds the reference, in nats a token, members in the
-            order of ``group_of``; it says what a wrong one loses and, as in `labelled`, who is right.
+        heard: by message, how likely each member, in the order of ``group_of``, finds the reference, in nats a token.
         settings: how the coarse path is fitted.
         kept: a folder where states of the encoder are kept, so that they are read once.
         seed: of everything that is drawn.
