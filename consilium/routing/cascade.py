@@ -130,12 +130,11 @@ class Cascade:
             )
         seen = self.look(message)
         scores = joined(shares, seen.logits, card.shares)
-        regrets = self._regret.expected(scores, seen.points)
-        stay = float(seen.staying) if sat in names else 0.0
-        if stay:
-            there = torch.eye(len(names))[[names.index(sat)]]
+        stay = 0.0
+        if sat in names:
+            stay, there = float(seen.staying), torch.eye(len(names))[[names.index(sat)]]
             scores = (1 - stay) * scores + stay * there
-            regrets = (1 - stay) * regrets + stay * self._regret.expected(there, seen.points)
+        regrets = self._regret.expected(scores, seen.points, caution=sat not in names)
         return Scores(
             scores=self._named(scores),
             fast=fast,

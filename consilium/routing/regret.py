@@ -58,7 +58,8 @@ class Regret:
     """[kinds]."""
     caution: "Tensor"
     """How much likelier it is taken to be nobody's work than the scores say, in odds, []: they know little of what they
-    were not fitted on, and a member that speaks where it should not loses more than the fallback does."""
+    were not fitted on, and a member that speaks where it should not loses more than the fallback does. It is weighed on
+    requests that come first; most of what is said after an answer is for a member."""
 
     @classmethod
     def alike(cls, members: int, directions: int) -> Self:
@@ -106,20 +107,21 @@ class Regret:
             bias=bias,
         )
 
-    def expected(self, scores: "Tensor", points: "Tensor | None" = None) -> "Tensor":
+    def expected(self, scores: "Tensor", points: "Tensor | None" = None, *, caution: bool = True) -> "Tensor":
         """Return what seating each member is expected to lose, in nats a token, [requests, members].
 
         Args:
             scores: how likely each member is the right one, [requests, members]; newcomers, at whose work nobody was
                 heard, come last.
             points: where the deep stage sees the requests, [requests, directions]; None where it was not asked.
+            caution: whether to raise the odds that it is nobody's work.
         """
         means = _grown(self.means, scores.shape[-1])
         if self.fallback < 0:
             return scores @ means
         place, known = int(self.fallback), self.of_nobody.shape[-1]
         odds = torch.ones(scores.shape[-1])
-        odds[place] = self.caution
+        odds[place] = self.caution if caution else 1.0
         weighed = scores * odds / (scores * odds).sum(-1, keepdim=True)
         found = weighed @ means
         if points is not None:

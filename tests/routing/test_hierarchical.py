@@ -113,8 +113,8 @@ async def test_a_follow_up_stays_with_whoever_has_just_answered(base: Base, tmp_
     assert called.stay < 0.5
 
 
-async def test_caution_does_not_send_a_follow_up_to_the_fallback(base: Base, tmp_path: Path) -> None:
-    """A stranger's request does go there, though the pilot is likelier: a mistake of the pilot's costs more."""
+async def test_caution_sends_first_requests_alone_to_the_fallback(base: Base, tmp_path: Path) -> None:
+    """What is said after an answer stays with whoever gave it, or goes to whom it calls."""
     card, tensors = make_router(
         EXAMPLES, DEV, GROUP_OF, base, stays=[f"w15 w{number}" for number in range(100, 130)], settings=SETTINGS
     )
@@ -126,15 +126,17 @@ async def test_caution_does_not_send_a_follow_up_to_the_fallback(base: Base, tmp
         of_nobody=torch.tensor([[0.0, 8.0, 8.0]]),
         weights=torch.zeros(1, directions),
         bias=torch.zeros(1),
-        caution=torch.tensor(1e6),
+        caution=torch.tensor(1e20),
     )
     file = RouterTensors(card=card, tensors={**tensors, **costly.tensors()}, digest="")
     router = HierarchicalRouter(file, base, write_crew_of(tmp_path))
     for sat in ("pilot", "mate"):
         follow_up = await router.route(Request(message="w15 w140", seats=1, sat=(sat,)))
         assert follow_up.seats[0].member == sat
-    strange = await router.route(Request(message="w7 w8 w9", seats=1))
-    assert strange.abstained
+    request = Request(message=asked("pilot", 70), seats=1)
+    assert (await router.route(request)).abstained
+    called = await router.route(replace(request, sat=("mate",)))
+    assert called.seats[0].member == "pilot"
 
 
 async def test_whoever_a_message_names_is_not_seated_for_it(fitted: HierarchicalRouter) -> None:
