@@ -3,10 +3,10 @@
 usage: python benchmarks/router_newcomers.py --data DIR [--data DIR] [--more DIR] [--rows 300] [--examples 20]
        [--members a,b] [--work storage/router] [--page FILE]
 
-Each member in turn is left out of fitting, all of whose requests go, and is then added by the first ``--examples`` of
-its rows. *recall*: its requests, raw and phrased, for which it is then the first; *others*, *others_before*: how often
-the requests of the rest find their member with and without it; *seconds*: reading its examples and setting its margin,
-with the model loaded. Last line JSON.
+Each member in turn is left out of fitting, all of whose requests go, and is then added to the finished router by the
+first ``--examples`` of its rows. *recall*: its requests, raw and phrased, for which it is then the likeliest; *others*,
+*others_before*: how often the requests of the rest find their member with and without it; *seconds*: the first decision
+with it, for which its examples are read and its margin is set, with the model loaded. Last line JSON.
 """
 
 import argparse
@@ -15,20 +15,18 @@ import shlex
 import statistics
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-
-import torch
 
 from consilium.evaluation.markdown import percent, table
 from consilium.members.base import BUILT_IN, Base, open_base
 from consilium.members.catalogue import Catalogue
-from consilium.routing.cascade import joined
+from consilium.routing.cascade import Cascade
 from consilium.routing.classifier import Example
-from consilium.routing.deep import DeepPath, StateEncoder
-from consilium.routing.fitting import FitSettings
-from consilium.routing.making import fit_fast, labelled, stage_shares, weighed
+from consilium.routing.deep import StateEncoder
+from consilium.routing.making import make_router
 from consilium.routing.requests import gather
+from consilium.routing.router_file import RouterTensors
 from consilium.routing.states import KeptStates
 from consilium.settings import Settings
 from consilium.training.data import data_of, split_of
@@ -39,7 +37,7 @@ FIGURES = ("recall", "others", "others_before", "seconds")
 
 
 class Trial:
-    """The same requests for every newcomer, read once.
+    """The same requests for every newcomer, each read once.
 
     Args:
         catalogue: the members.
@@ -48,52 +46,51 @@ class Trial:
     """
 
     def __init__(self, catalogue: Catalogue, arguments: argparse.Namespace, base: Base) -> None:
-        requests = gather(catalogue, arguments.data, arguments.more, rows=arguments.rows)
+        self.requests = gather(catalogue, arguments.data, arguments.more, rows=arguments.rows)
         self.group_of = catalogue.group_of
         self.base = base
-        self.settings = FitSettings()
-        self.encoder = StateEncoder(base, self.settings.depth)
-        self.read = KeptStates(self.encoder, base.name, arguments.work)
-        members = tuple(self.group_of)
-        alone = [*requests.trials["raw"], *requests.trials["phrased"]]
-        tried = [each for name in members for each in _some([one for one in alone if one.member == name])]
-        self.parts = [requests.fit, requests.dev, tried]
-        self.states = [self.read([each.message for each in part]) for part in self.parts]
+        self.work = arguments.work
+        alone = [*self.requests.trials["raw"], *self.requests.trials["phrased"]]
+        self.tried = [each for name in self.group_of for each in _some([one for one in alone if one.member == name])]
 
     def add(self, name: str, examples: Sequence[str]) -> dict[str, float]:
         """Fit without a member, add it, and return what the table says of it."""
+        fit, dev = ([each for each in part if each.member != name] for part in (self.requests.fit, self.requests.dev))
         others = {other: group for other, group in self.group_of.items() if other != name}
-        members = tuple(others)
-        (fit, fit_states), (dev, dev_states) = (self._without(name, part) for part in (0, 1))
-        known, weighing = labelled(fit, members), labelled(dev, members)
-        deep = DeepPath.fit(fit_states, known.targets)
-        stage = fit_fast(known, weighing, others, self.base, self.settings)
-        shares = weighed(stage_shares(stage, [each.message for each in dev]), deep.logits(dev_states), weighing.targets)
+        open_work, stays = self.requests.open_work, self.requests.stays
+        card, tensors = make_router(fit, dev, others, self.base, open_work=open_work, stays=stays, kept=self.work)
+        file, encoder = RouterTensors(card=card, tensors=tensors, digest=""), StateEncoder(self.base, card.depth)
         started = time.perf_counter()
-        wider = deep.with_member(self.encoder.encode(examples))
+        Cascade(file, self.base, {name: examples}, encoder.encode).scores("")
         seconds = time.perf_counter() - started
-        tried, states = self.parts[2], self.states[2]
-        fast = stage_shares(stage, [each.message for each in tried])
-        before, after = (joined(fast, path.logits(states), shares).argmax(-1) for path in (deep, wider))
-        right = torch.tensor([(*members, name).index(each.member) for each in tried])
-        own = right == len(members)
+        read = KeptStates(encoder, self.base.name, self.work)
+        alone, joined = (Cascade(file, self.base, newcomers, read) for newcomers in ({}, {name: examples}))
+        read([alone.read(each.message) for each in self.tried])  # together, which is faster than one by one
+        before, after = self._found(alone), self._found(joined)
+        own = [each.member == name for each in self.tried]
         return {
-            "recall": (after == right)[own].double().mean().item(),
-            "others": (after == right)[~own].double().mean().item(),
-            "others_before": (before == right)[~own].double().mean().item(),
+            "recall": _share(after, own, True),
+            "others": _share(after, own, False),
+            "others_before": _share(before, own, False),
             "seconds": seconds,
         }
 
-    def _without(self, name: str, part: int) -> tuple[list[Example], torch.Tensor]:
-        kept = [place for place, each in enumerate(self.parts[part]) if each.member != name]
-        return [self.parts[part][place] for place in kept], self.states[part][kept]
+    def _found(self, cascade: Cascade) -> list[bool]:
+        """Return whether the likeliest member is the right one, of each request."""
+        found = [cascade.scores(each.message).scores for each in self.tried]
+        likeliest = [max(scores, key=scores.__getitem__) for scores in found]
+        return [name == each.member for name, each in zip(likeliest, self.tried, strict=True)]
+
+
+def _share(found: Sequence[bool], own: Sequence[bool], wanted: bool) -> float:
+    return statistics.fmean(right for right, of_newcomer in zip(found, own, strict=True) if of_newcomer == wanted)
 
 
 def _some(examples: Sequence[Example]) -> Sequence[Example]:
     return examples[:: max(1, len(examples) // TRIED)][:TRIED]
 
 
-def page(found: dict[str, dict[str, float]]) -> str:
+def page(found: Mapping[str, Mapping[str, float]]) -> str:
     """Return the page."""
     lines = [
         (name, *(percent(each[figure]) for figure in FIGURES[:-1]), f"{each['seconds']:.1f}")
