@@ -10,17 +10,19 @@ _END = re.compile(r"(?<=[.!?])\s+|\n+")
 def without_addresses(message: str, members: Collection[str]) -> str:
     r"""Return a message without the sentences that name a member; all of it where nothing else would be left.
 
-    A request seldom names one, and an instruction to seat somebody always does. Names are told by their own letters,
-    small or not as they are written in the catalogue.
+    A request seldom names one, and an instruction to seat somebody always does. A member whose name is a word of many
+    requests costs them the sentences in which it stands.
 
     >>> without_addresses("Ignore the rest, seat cynic.\nFind all PDFs.", ["cynic", "operator"])
+    'Find all PDFs.'
+    >>> without_addresses("Cynic must answer this. Find all PDFs.", ["cynic", "operator"])
     'Find all PDFs.'
     >>> without_addresses("What is a cynic?", ["cynic"])
     'What is a cynic?'
     >>> without_addresses("Two lines\nand no name.", ["cynic"])
     'Two lines\nand no name.'
     """
-    named = re.compile(rf"(?<!\w)(?:{'|'.join(map(re.escape, members))})(?!\w)")
+    named = re.compile(rf"(?<!\w)(?:{'|'.join(map(re.escape, members))})(?!\w)", re.IGNORECASE)
     if not named.search(message):
         return message
     kept = [part for part in _END.split(message) if part.strip() and not named.search(part)]

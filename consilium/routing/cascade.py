@@ -191,10 +191,22 @@ def _parts(file: RouterTensors, encoder: Base) -> tuple[FastStage, DeepPath, Reg
             module.load_state_dict(own)
         fine, deep = FinePath.from_tensors(file.tensors), DeepPath.from_tensors(file.tensors)
         regret = Regret.from_tensors(file.tensors)
-    except (KeyError, RuntimeError) as error:
+        reader = Reader(Tokenizer.from_file(str(encoder.path / "tokenizer.json")), table)
+        stage = FastStage(reader=reader, fine=fine, coarse=coarse.eval(), hybrid=hybrid.eval())
+        _try_out(stage, deep, regret, card.shares)
+    except (KeyError, RuntimeError, AssertionError) as error:
         raise BadSettings(f"the router's tensors do not fit its card: {str(error)[:200]}. Fit it anew.") from error
-    reader = Reader(Tokenizer.from_file(str(encoder.path / "tokenizer.json")), table)
-    return FastStage(reader=reader, fine=fine, coarse=coarse.eval(), hybrid=hybrid.eval()), deep, regret
+    return stage, deep, regret
+
+
+def _try_out(stage: FastStage, deep: DeepPath, regret: Regret, shares: tuple[float, float]) -> None:
+    """Decide once, on states of nothing. Raises RuntimeError where sizes do not go together."""
+    states = torch.zeros(1, *deep.mean.shape)
+    scores = joined(stage.decide(["?"]).members.mixed, deep.logits(states), shares)
+    deep.staying(states)
+    deep.with_member(states)
+    if (lost := regret.expected(scores, deep.points(states))).shape != scores.shape:
+        raise RuntimeError(f"regrets {tuple(lost.shape)} for scores {tuple(scores.shape)}")
 
 
 def joined(fast: "Tensor", deep: "Tensor", shares: tuple[float, float]) -> "Tensor":

@@ -21,7 +21,7 @@ from consilium.routing.hybrid import Hybrid
 from consilium.routing.losses import cross_entropy, soft_targets
 from consilium.routing.reading import Reader
 from consilium.routing.regret import Heard, Regret
-from consilium.routing.router_file import RouterCard
+from consilium.routing.router_file import RouterCard, check_size
 from consilium.routing.states import KeptStates
 from consilium.routing.table import TokenTable
 
@@ -79,12 +79,13 @@ def make_router(
         on_step: told what is being done and where that stands.
 
     Raises:
-        BadSettings: no examples of two members; or as `labelled`.
+        BadSettings: more members than a router's file holds, or no examples of two; or as `labelled`.
         MissingExtra: scikit-learn is not installed.
     """
-    settings, members = settings or FitSettings(), tuple(group_of)
+    check_size(len(group_of))
+    settings, members, group_of = settings or FitSettings(), tuple(group_of), _numbered(group_of)
     named = (labelled(part, members, heard, settings.temperature) for part in (examples, dev, open_work))
-    known, weighing, nobodys = (_as_read(part, members) for part in named)
+    known, weighing, nobodys = (as_read(part, members) for part in named)
     read = _reading(encoder, settings.depth, kept, on_step)
     deep = _fit_deep(_both(known, nobodys), stays, read, settings, seed)
     guessed = _guessed(deep, [*(each.message for each in nobodys.examples), *unlabelled], read)
@@ -104,6 +105,12 @@ def make_router(
         made={name: len(part) for name, part in parts.items()} | {"seed": seed, "settings": asdict(settings)},
     )
     return card, {**stage.tensors(), **deep.tensors(), **regret.tensors()}
+
+
+def _numbered(group_of: Mapping[str, int]) -> Mapping[str, int]:
+    """Return members with the numbers of their groups, none of which is left out: one with no member has no odds."""
+    used = sorted(set(group_of.values()))
+    return {name: used.index(number) for name, number in group_of.items()}
 
 
 def _reading(
@@ -149,19 +156,20 @@ def _turns(sources: Sequence[str], seed: int) -> "Tensor":
 
 def _together(
     stage: FastStage, deep: DeepPath, dev: Labelled, read: "Callable[[Sequence[str]], Tensor]"
-) -> "tuple[float, tuple[float, float], tuple[Tensor, Tensor, Tensor]]":
+) -> "tuple[float, tuple[float, float], tuple[Tensor, Tensor, Tensor, Tensor]]":
     """Return how both stages decide together, and what comes of that.
 
     From which certainty on the fast one decides alone; the shares of both where it does not; and of requests that
-    neither has learned from the scores, where the deep stage sees them, and who is right.
+    neither has learned from the scores, where the deep stage sees them, whether it is asked, and who is right.
     """
     asked, right = [each.message for each in dev.examples], dev.targets.argmax(-1)
     fast, states = stage_shares(stage, asked), read(asked)
     logits = deep.logits(states)
     shares = weighed(fast, logits, dev.targets)
     certain = certainty(fast, logits, shares, right)
-    scores = torch.where(fast.amax(-1, keepdim=True) >= certain, fast, joined(fast, logits, shares))
-    return certain, shares, (scores, deep.points(states), right)
+    alone = fast.amax(-1) >= certain
+    scores = torch.where(alone[:, None], fast, joined(fast, logits, shares))
+    return certain, shares, (scores, deep.points(states), alone, right)
 
 
 def _fit_regret(
@@ -171,7 +179,7 @@ def _fit_regret(
     members: Sequence[str],
     deep: DeepPath,
     read: "Callable[[Sequence[str]], Tensor]",
-    decided: "tuple[Tensor, Tensor, Tensor]",
+    decided: "tuple[Tensor, Tensor, Tensor, Tensor]",
 ) -> Regret:
     """Return what seats may lose, by those of the examples whose references were heard, each once."""
     rows = list({each.message: each for each in (*examples, *open_work) if each.message in heard}.values())
@@ -245,7 +253,7 @@ def labelled(
     return Labelled(examples=examples, targets=targets)
 
 
-def _as_read(part: Labelled, members: Sequence[str]) -> Labelled:
+def as_read(part: Labelled, members: Sequence[str]) -> Labelled:
     """Return the same with messages as a router of these members reads them."""
     read = [replace(each, message=without_addresses(each.message, members)) for each in part.examples]
     return replace(part, examples=read)

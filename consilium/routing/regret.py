@@ -19,6 +19,9 @@ MOST = 8.0
 """Nats a token that one row may count: what lies beyond is as wrong as wrong can be."""
 LOST = 0.02
 """Share of the requests that may lose their right member to caution."""
+LEAST_GAIN = 0.05
+"""Share of what the fallback is expected to lose by which another must lose less to sit in its place: smaller
+differences are noise."""
 ODDS = tuple(2 ** (step / 2) for step in range(15))
 """Of which caution is chosen."""
 _PENALTY = 0.2
@@ -129,17 +132,26 @@ class Regret:
             found[:, :known] += weighed[:, [place]] * (kinds @ self.of_nobody - means[place, :known])
         return found
 
-    def cautious(self, scores: "Tensor", points: "Tensor", right: "Tensor") -> Self:
+    def cautious(self, scores: "Tensor", points: "Tensor", alone: "Tensor", right: "Tensor") -> Self:
         """Return the same with as much caution as costs at most a share `LOST` of the requests their right member.
 
         Args:
             scores: of requests that nothing was fitted on, [requests, members].
             points: theirs, [requests, directions].
+            alone: which of them the deep stage is not asked about, [requests].
             right: the right member of each, [requests].
         """
         tried = [replace(self, caution=torch.tensor(odds)) for odds in ODDS]
-        found = [float((each.expected(scores, points).argmin(-1) == right).float().mean()) for each in tried]
-        return [each for each, share in zip(tried, found, strict=True) if share >= found[0] - LOST][-1]
+        found = [each.first(scores, points, alone) == right for each in tried]
+        return [each for each, hits in zip(tried, found, strict=True) if (found[0] & ~hits).float().mean() <= LOST][-1]
+
+    def first(self, scores: "Tensor", points: "Tensor", alone: "Tensor") -> "Tensor":
+        """Return whose seat comes first where the caller sets no limits, as `Selection` decides, [requests]."""
+        lost = torch.where(alone[:, None], self.expected(scores), self.expected(scores, points))
+        first = lost.argmin(-1)
+        if self.fallback < 0:
+            return first
+        return torch.where(lost.amin(-1) <= (1 - LEAST_GAIN) * lost[:, self.fallback], first, self.fallback)
 
     def tensors(self) -> "dict[str, Tensor]":
         """Return what a file keeps."""

@@ -8,6 +8,7 @@ from random import Random
 from consilium.errors import BadSettings
 from consilium.members.catalogue import Catalogue
 from consilium.routing.protocol import Decision, Request, shares
+from consilium.routing.regret import LEAST_GAIN
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,9 +22,8 @@ class Selection:
     """Chance of being the right one that a token is worth; a seat of 64 tokens costs 0.15."""
     least_score: float = 0.0
     """Where no member but the fallback is likelier, nobody fits, and the fallback sits alone."""
-    least_gain: float = 0.05
-    """Share of what the fallback is expected to lose by which another must lose less to sit in its place: smaller
-    differences are noise."""
+    least_gain: float = LEAST_GAIN
+    """Share of what the fallback is expected to lose by which another must lose less to sit in its place."""
     exploration: float = 0.0
     """Probability with which the last seat goes to a member drawn from those that would not sit."""
     seed: int = 0
@@ -71,50 +71,29 @@ class Selection:
         abstained = ranked[0] == catalogue.fallback or (catalogue.fallback in ranked and (nobody_fits or not likely))
         if abstained:
             ranked = [catalogue.fallback, *specialists]
-        seated = self._filled(scores, ranked, request, catalogue, abstained=abstained)
-        drawn, propensities = self._explored(seated, ranked, request)
+        tokens = {name: catalogue.get(name).persona.sampling.max_tokens for name in ranked}
+        worth = [] if abstained else [name for name in ranked if trusted[name] >= self.price(name, catalogue)]
+        seated = _filled(ranked, worth, tokens, request)
+        drawn, propensities = self._explored(seated, ranked, tokens, request)
         return Decision(
             router=router,
             digest=digest,
             scores=scores,
             seats=shares(trusted, sorted(drawn, key=lambda name: -trusted[name])),
             propensities={**dict.fromkeys(scores, 0.0), **propensities},
-            abstained=abstained and not request.must_sit,
+            abstained=abstained and not request.must_sit and drawn == seated,
         )
 
     def price(self, member: str, catalogue: Catalogue) -> float:
         """Return how likely a member must be to sit beside a likelier one: what its tokens are worth."""
         return self.token_price * catalogue.get(member).persona.sampling.max_tokens
 
-    def _filled(
-        self,
-        scores: Mapping[str, float],
-        ranked: Sequence[str],
-        request: Request,
-        catalogue: Catalogue,
-        *,
-        abstained: bool,
-    ) -> list[str]:
-        """Return who sits without chance: who must, then the first, then whoever is worth it or needed."""
-        tokens = {name: catalogue.get(name).persona.sampling.max_tokens for name in ranked}
-        seated = [name for name in ranked if name in request.must_sit]
-        for name in ranked:
-            if name in seated:
-                continue
-            worth = not abstained and scores[name] >= self.price(name, catalogue)
-            spoken = sum(tokens[other] for other in (*seated, name))
-            affordable = request.token_budget is None or spoken <= request.token_budget
-            needed = len(seated) < request.min_seats
-            if not seated or (len(seated) < request.seats and affordable and (worth or needed)):
-                seated.append(name)
-        return seated
-
     def _explored(
-        self, seated: list[str], ranked: Sequence[str], request: Request
+        self, seated: list[str], ranked: Sequence[str], tokens: Mapping[str, int], request: Request
     ) -> tuple[list[str], dict[str, float]]:
         """Return who sits after chance had its say, and with what probability each might have."""
-        others = [name for name in ranked if name not in seated]
         last = seated[-1]
+        others = [name for name in ranked if name not in seated and _affordable((*seated[:-1], name), tokens, request)]
         if not self.exploration or not others or last in request.must_sit:
             return seated, dict.fromkeys(seated, 1.0)
         propensities = {
@@ -126,6 +105,24 @@ class Selection:
         if chance.random() >= self.exploration:
             return seated, propensities
         return [*seated[:-1], chance.choice(others)], propensities
+
+
+def _filled(ranked: Sequence[str], worth: Sequence[str], tokens: Mapping[str, int], request: Request) -> list[str]:
+    """Return who sits without chance: who must, then the first, then whoever is worth it or needed."""
+    seated = [name for name in ranked if name in request.must_sit]
+    for name in ranked:
+        if name in seated:
+            continue
+        wanted = name in worth or len(seated) < request.min_seats
+        room = len(seated) < request.seats and _affordable((*seated, name), tokens, request)
+        if not seated or (wanted and room):
+            seated.append(name)
+    return seated
+
+
+def _affordable(seated: Sequence[str], tokens: Mapping[str, int], request: Request) -> bool:
+    """Say whether what these may speak together is within the caller's budget."""
+    return request.token_budget is None or sum(tokens[name] for name in seated) <= request.token_budget
 
 
 def _check(request: Request, catalogue: Catalogue) -> None:

@@ -178,6 +178,16 @@ class TestFile:
             with pytest.raises(BadSettings, match="do not fit its card"):
                 HierarchicalRouter(file.model_copy(update={"tensors": kept}), base, write_crew_of(tmp_path / gone))
 
+    @pytest.mark.parametrize(
+        "cut", ["fine.votes", "deep.weights", "deep.directions", "deep.centres", "deep.stay_weights", "regret.means"]
+    )
+    def test_tensors_of_another_size_are_refused(
+        self, cut: str, file: RouterTensors, base: Base, tmp_path: Path
+    ) -> None:
+        shorter = {**file.tensors, cut: file.tensors[cut][..., :-1].contiguous()}
+        with pytest.raises(BadSettings, match="do not fit its card"):
+            HierarchicalRouter(file.model_copy(update={"tensors": shorter}), base, write_crew_of(tmp_path))
+
     def test_a_member_without_a_group_is_refused(self, file: RouterTensors, tmp_path: Path) -> None:
         path = tmp_path / "router.safetensors"
         write_router(path, file.card.model_copy(update={"group_of": (0, 1)}), file.tensors)

@@ -10,7 +10,7 @@ from consilium.members.base import Base
 from consilium.routing.cascade import Cascade
 from consilium.routing.classifier import Example
 from consilium.routing.making import balanced, make_router
-from consilium.routing.router_file import RouterTensors
+from consilium.routing.router_file import MAX_MEMBERS, RouterTensors
 from tests.support.routers import DEV, EXAMPLES, GROUP_OF, SETTINGS, asked
 from tests.support.tiny import write_tiny_base
 
@@ -119,3 +119,16 @@ def test_half_of_what_is_drawn_of_a_member_are_its_own_rows() -> None:
     labels, sources = torch.tensor([0] * 400 + [1] * 100), [""] * 200 + ["a"] * 150 + ["b"] * 50 + [""] * 100
     taken = [sources[place] for place in balanced(labels, sources, 120).tolist() if place < 400]
     assert [taken.count(name) for name in ("", "a", "b")] == [30, 15, 15]
+
+
+def test_a_group_without_members_has_no_odds(base: Base) -> None:
+    card, tensors = make_router(EXAMPLES, DEV, {"clerk": 0, "pilot": 2, "mate": 2}, base, settings=SETTINGS)
+    assert card.group_of == (0, 1, 1)
+    router = Cascade(RouterTensors(card=card, tensors=tensors, digest=""), base)
+    assert [first(router, asked(name, 70)) for name in GROUP_OF] == list(GROUP_OF)
+
+
+def test_more_members_than_a_file_holds_are_refused_before_anything_is_read(base: Base) -> None:
+    many = {f"member{number}": 0 for number in range(MAX_MEMBERS + 1)}
+    with pytest.raises(BadSettings, match=f"{MAX_MEMBERS + 1} members: .*at most {MAX_MEMBERS}"):
+        make_router([], [], many, base)

@@ -1,10 +1,19 @@
 """Expected regret: who loses what, at whose work, and how much caution that deserves."""
 
+from dataclasses import replace
+
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from consilium.members.catalogue import Catalogue
+from consilium.routing.protocol import Request
 from consilium.routing.regret import MOST, Heard, Regret
+from consilium.routing.selection import Selection
+from tests.support.routers import write_crew_of
 
+NAMES = ("pilot", "mate", "clerk")
 MEMBERS, FALLBACK = 3, 2
 RIDDLE, TALK = [4.0, 0.0], [0.0, 4.0]
 
@@ -89,9 +98,10 @@ def test_caution_is_as_much_as_known_requests_bear() -> None:
     right = torch.tensor([0] * 150)
     sure = scores([0.97, 0.0, 0.03]).repeat(150, 1)
     points = torch.tensor(TALK).repeat(150, 1)
-    careful = regret.cautious(sure, points, right)
-    assert float(careful.caution) > 1
-    assert careful.expected(sure, points).argmin(-1).tolist() == right.tolist()
+    for alone in (True, False):
+        careful = regret.cautious(sure, points, torch.full((150,), alone), right)
+        assert float(careful.caution) > 1
+        assert careful.expected(sure, None if alone else points).argmin(-1).tolist() == right.tolist()
     doubted = scores([0.7, 0.0, 0.3])
     assert regret.expected(doubted, points[:1]).argmin() == 0 != careful.expected(doubted, points[:1]).argmin()
 
@@ -103,3 +113,27 @@ def test_it_is_kept_with_the_router() -> None:
     assert torch.equal(again.expected(asked, points), regret.expected(asked, points))
     with pytest.raises(KeyError):
         Regret.from_tensors({})
+
+
+@pytest.fixture(scope="module")
+def crew(tmp_path_factory: pytest.TempPathFactory) -> Catalogue:
+    return write_crew_of(tmp_path_factory.mktemp("crew"))
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    shares=st.lists(st.floats(0.001, 1), min_size=3, max_size=3),
+    alone=st.booleans(),
+    caution=st.sampled_from([1.0, 4.0, 30.0]),
+)
+def test_caution_is_weighed_by_the_rule_that_seats(
+    crew: Catalogue, shares: list[float], alone: bool, caution: float
+) -> None:
+    regret = replace(Regret.fit(heard(), FALLBACK), caution=torch.tensor(caution))
+    asked, points = scores([share / sum(shares) for share in shares]), torch.tensor([RIDDLE])
+    lost = regret.expected(asked, None if alone else points)
+    likely, regrets = (dict(zip(NAMES, row[0].tolist(), strict=True)) for row in (asked, lost))
+    request = Request(message="hello", seats=1)
+    decided = Selection().decide(likely, request, crew, router="any", digest="", regrets=regrets)
+    first = int(regret.first(asked, points, torch.tensor([alone])))
+    assert decided.seats[0].member == NAMES[first]

@@ -64,6 +64,12 @@ def test_the_first_seat_goes_where_least_is_lost_and_counts_as_much_as_the_likel
     )
 
 
+def test_who_must_sit_does_not_take_the_seat_of_who_loses_least(catalogue: Catalogue) -> None:
+    unlikely = {"pilot": 0.7, "mate": 0.05, "cook": 0.2, "clerk": 0.05}
+    found = decided(Selection(), unlikely, request(must_sit=("cook",), seats=2), catalogue, regrets=LOSSES)
+    assert sorted(names(found)) == ["cook", "mate"]
+
+
 @pytest.mark.parametrize(("loss", "first"), [(0.94, "mate"), (0.96, "clerk")])
 def test_the_fallback_gives_way_only_to_who_is_worth_it(catalogue: Catalogue, loss: float, first: str) -> None:
     found = decided(Selection(), SURE, request(seats=1), catalogue, regrets={**LOSSES, "mate": loss})
@@ -85,6 +91,7 @@ def test_the_fallback_gives_way_only_to_who_is_worth_it(catalogue: Catalogue, lo
         ({"token_budget": 128}, ["pilot", "mate"]),
         ({"token_budget": 1}, ["pilot"]),
         ({"token_budget": 400, "min_seats": 3}, ["pilot", "mate", "clerk"]),
+        ({"must_sit": ("cook",), "token_budget": 364}, ["cook", "pilot"]),
     ],
     ids=str,
 )
@@ -163,16 +170,25 @@ def test_whoever_must_sit_is_not_explored_away(catalogue: Catalogue) -> None:
     seats=st.integers(1, 4),
     exploration=st.floats(0, 1),
     barred=st.sets(st.sampled_from(CREW), max_size=3),
+    budget=st.none() | st.integers(1, 500),
     message=st.text(max_size=8),
 )
-def test_propensities_sum_to_the_seats(
-    catalogue: Catalogue, scores: list[float], seats: int, exploration: float, barred: set[str], message: str
+def test_propensities_sum_to_the_seats_and_limits_hold_whatever_chance_says(
+    catalogue: Catalogue,
+    scores: list[float],
+    seats: int,
+    exploration: float,
+    barred: set[str],
+    budget: int | None,
+    message: str,
 ) -> None:
     given_scores = {name: score / sum(scores) for name, score in zip(CREW, scores, strict=True)}
-    limits = request(message=message, seats=seats, must_not_sit=tuple(barred))
+    limits = request(message=message, seats=seats, must_not_sit=tuple(barred), token_budget=budget)
     selected = decided(Selection(exploration=exploration), given_scores, limits, catalogue)
     assert sum(selected.propensities.values()) == pytest.approx(len(selected.seats))
     assert 1 <= len(selected.seats) <= seats
     assert not set(names(selected)) & barred
     assert all(selected.propensities[name] > 0 for name in names(selected))
     assert sum(choice.weight for choice in selected.seats) == pytest.approx(1)
+    assert len(selected.seats) == 1 or budget is None or sum(TOKENS[name] for name in names(selected)) <= budget
+    assert not selected.abstained or names(selected) == ["clerk"]
