@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from consilium.cli.consoles import aside
-from consilium.cli.evaluating import bar_of, base_of, command_line, opened
+from consilium.cli.evaluating import bar_of, base_of, command_line, opened, writable
 from consilium.cli.options import Database, Personas, examples
 
 if TYPE_CHECKING:
@@ -68,13 +68,15 @@ def train_router(
     from consilium.members.base import BUILT_IN
     from consilium.routing.making import make_router
     from consilium.routing.requests import gather
-    from consilium.routing.router_file import ROUTER_FILE, write_router
+    from consilium.routing.router_file import ROUTER_FILE, check_size, write_router
 
     settings, catalogue = opened(personas)
+    check_size(len(catalogue.members))
+    path = writable(output or catalogue.root / ROUTER_FILE)
     requests = gather(catalogue, data, more, rows=rows, seed=seed)
     if from_ledger:
         requests = _with_logged(requests, settings, database, catalogue, seed)
-    likelihoods = {} if heard is None else _heard(settings, catalogue, data, more, heard, work)
+    likelihoods = {} if heard is None else _heard(settings, catalogue, requests, data, more, heard, work)
     started = time.monotonic()
     with bar_of("fitting") as bar:
         card, tensors = make_router(
@@ -91,7 +93,6 @@ def train_router(
             on_step=_shown_on(bar),
         )
     made = {**card.made, "seconds": round(time.monotonic() - started, 1), "command": command_line()}
-    path = output or catalogue.root / ROUTER_FILE
     digest = write_router(path, card.model_copy(update={"made": made}), tensors)
     aside().print(
         f"{path}: router {digest[:12]}, {len(card.members)} members, {len(requests.fit):,} examples, "
@@ -131,7 +132,13 @@ def _with_logged(
 
 
 def _heard(
-    settings: "Settings", catalogue: "Catalogue", data: Sequence[Path], more: Path | None, count: int, work: Path
+    settings: "Settings",
+    catalogue: "Catalogue",
+    requests: "Requests",
+    data: Sequence[Path],
+    more: Path | None,
+    count: int,
+    work: Path,
 ) -> dict[str, list[float]]:
     """Return, by request, how likely each member finds the reference, in nats a token; asked once, kept in ``work``."""
     from consilium.engines.embedded.engine import EmbeddedEngine
@@ -140,8 +147,10 @@ def _heard(
     from consilium.routing.sources import open_work
     from consilium.training.data import data_of, split_of
 
+    learned = {each.message for each in requests.fit}
     trained = [member for member in catalogue.members.values() if data_of(member, data) is not None]
-    rows = [row for member in trained for row in split_of(member, data).train[:count]]
+    parts = ([row for row in split_of(member, data).train if row.request in learned] for member in trained)
+    rows = [row for part in parts for row in part[:count]]
     rows += [row for part in open_work(more).values() for row in part if row.replies] if more else []
     work.mkdir(parents=True, exist_ok=True)
 

@@ -64,3 +64,12 @@ def test_rows_that_are_not_there_are_named(run: Run, personas: Path) -> None:
     done = run("train", "router", "--data", "nowhere", CONSILIUM_PERSONAS=str(personas))
     assert done.returncode == 2
     assert "nowhere" in done.stderr
+
+
+@pytest.mark.parametrize(("verb", "option"), [("train", "--output"), ("eval", "--page")])
+def test_a_place_that_cannot_be_written_is_named_before_the_work(
+    run: Run, personas: Path, verb: str, option: str
+) -> None:
+    done = run(verb, "router", "--data", "data", option, "data/pilot/dev.jsonl/out", CONSILIUM_PERSONAS=str(personas))
+    assert done.returncode == 2
+    assert "dev.jsonl cannot be made" in done.stderr
