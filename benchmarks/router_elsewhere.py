@@ -168,7 +168,9 @@ def turns(dialogue: Mapping[str, list[dict[str, list[str] | str]]]) -> Iterator[
     """Yield what the user says."""
     for turn in dialogue["turns"]:
         if turn["speaker"] == "USER":
-            services = tuple(dict.fromkeys(str(name).rpartition("_")[0].lower() for name in turn["services"]))
+            families = (str(name).rpartition("_")[0].lower() for name in turn["services"])
+            # as names no message holds: what is said to a member by its name would not be read
+            services = tuple(dict.fromkeys(f"{family}_service" for family in families))
             yield Turn(message=str(turn["utterance"]), services=services)
 
 

@@ -36,11 +36,12 @@ from consilium.evaluation.seating import likelihoods, regrets
 from consilium.evaluation.tasks import Tasks
 from consilium.members.base import BUILT_IN, Base, open_base
 from consilium.members.catalogue import Catalogue
+from consilium.routing.addressed import without_addresses
 from consilium.routing.cascade import FastStage
 from consilium.routing.classifier import Example
 from consilium.routing.fitting import FitSettings
 from consilium.routing.gates import GATES
-from consilium.routing.making import fit_fast, labelled
+from consilium.routing.making import as_read, fit_fast, labelled
 from consilium.routing.requests import Requests, gather
 from consilium.settings import Settings
 from consilium.training.data import data_of
@@ -104,7 +105,7 @@ def fitted(requests: Requests, catalogue: Catalogue, base: Base, settings: FitSe
     """Fit a fast stage, and let it decide on all trials."""
     group_of = catalogue.group_of
     members = tuple(group_of)
-    fit, dev = (labelled(part, members) for part in (requests.fit, requests.dev))
+    fit, dev = (as_read(labelled(part, members), members) for part in (requests.fit, requests.dev))
     started = time.monotonic()
     stage = fit_fast(fit, dev, group_of, base, settings, seed=seed)
     found = {name: decided(stage, trial, members) for name, trial in requests.trials.items()}
@@ -118,7 +119,7 @@ def fitted(requests: Requests, catalogue: Catalogue, base: Base, settings: FitSe
 
 def decided(stage: FastStage, trial: Sequence[Example], members: tuple[str, ...]) -> dict[str, Routed]:
     """Return the decisions of either path and of both."""
-    messages = [each.message for each in trial]
+    messages = [without_addresses(each.message, members) for each in trial]
     parts = [stage.decide(messages[at : at + 256]).members for at in range(0, len(trial), 256)]
     right = np.array([members.index(each.member) for each in trial])
     scores = {path: torch.cat([getattr(part, path) for part in parts]).double().numpy() for path in PATHS}

@@ -4,9 +4,10 @@ usage: python benchmarks/router_newcomers.py --data DIR [--data DIR] [--more DIR
        [--members a,b] [--work storage/router] [--page FILE]
 
 Each member in turn is left out of fitting, all of whose requests go, and is then added to the finished router by the
-first ``--examples`` of its rows. *recall*: its requests, raw and phrased, for which it is then the likeliest; *others*,
-*others_before*: how often the requests of the rest find their member with and without it; *seconds*: the first decision
-with it, for which its examples are read and its margin is set, with the model loaded. Last line JSON.
+first ``--examples`` of its rows; nobody is heard, which decides who sits, and not who is likeliest. *recall*: its
+requests, raw and phrased, for which it is then the likeliest; *others*, *others_before*: how often the requests of the
+rest find their member with and without it; *seconds*: the first decision with it, for which its examples are read and
+its margin is set, with the model loaded. Last line JSON.
 """
 
 import argparse
@@ -57,8 +58,16 @@ class Trial:
         """Fit without a member, add it, and return what the table says of it."""
         fit, dev = ([each for each in part if each.member != name] for part in (self.requests.fit, self.requests.dev))
         others = {other: group for other, group in self.group_of.items() if other != name}
-        open_work, stays = self.requests.open_work, self.requests.stays
-        card, tensors = make_router(fit, dev, others, self.base, open_work=open_work, stays=stays, kept=self.work)
+        card, tensors = make_router(
+            fit,
+            dev,
+            others,
+            self.base,
+            open_work=self.requests.open_work,
+            unlabelled=self.requests.unlabelled,
+            stays=self.requests.stays,
+            kept=self.work,
+        )
         file, encoder = RouterTensors(card=card, tensors=tensors, digest=""), StateEncoder(self.base, card.depth)
         started = time.perf_counter()
         Cascade(file, self.base, {name: examples}, encoder.encode).scores("")
