@@ -42,7 +42,8 @@ def contestants(
         catalogue: the members that may sit.
         requests: to fit the baselines on; the oracle is told the answers to those to try.
         base: what the centroid and the fitted ones read with.
-        fitted: files of fitted routers, by the name that tables give them; each also decides by one stage alone.
+        fitted: files of fitted routers, by the name that tables give them; each also decides by one stage alone, but in
+            a conversation, where both are always asked.
         read: by depth, what reads for the fitted ones, which have much to read in common.
         seed: of what is drawn.
     """
