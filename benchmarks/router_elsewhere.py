@@ -168,9 +168,7 @@ def turns(dialogue: Mapping[str, list[dict[str, list[str] | str]]]) -> Iterator[
     """Yield what the user says."""
     for turn in dialogue["turns"]:
         if turn["speaker"] == "USER":
-            families = (str(name).rpartition("_")[0].lower() for name in turn["services"])
-            # as names no message holds: what is said to a member by its name would not be read
-            services = tuple(dict.fromkeys(f"{family}_service" for family in families))
+            services = tuple(dict.fromkeys(str(name).rpartition("_")[0].lower() for name in turn["services"]))
             yield Turn(message=str(turn["utterance"]), services=services)
 
 

@@ -135,7 +135,7 @@ def _read_ahead(shared: "Iterable[KeptStates]", requests: "Requests", work: "Wor
     tasks, elsewhere = work
     asked = [each.message for trial in requests.trials.values() for each in trial]
     asked += [row.request for rows in (*(task.spoken for task in tasks), *elsewhere.values()) for row in rows]
-    messages = [without_addresses(message, catalogue.members) for message in asked]
+    messages = [without_addresses(message, catalogue.members) for message in asked]  # as most routers read them
     with bar_of("reading") as bar:
         task = bar.add_task("", total=len(messages))
         for states in shared:

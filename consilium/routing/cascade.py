@@ -9,7 +9,7 @@ import torch
 
 from consilium.errors import BadSettings
 from consilium.members.base import Base
-from consilium.routing.addressed import without_addresses
+from consilium.routing.addressed import ordinary, without_addresses
 from consilium.routing.deep import DeepPath, StateEncoder
 from consilium.routing.fine import FinePath
 from consilium.routing.hybrid import Found, Hybrid
@@ -114,6 +114,8 @@ class Cascade:
         self.fast, self._deep, self._regret = _parts(file, encoder)
         self._newcomers = dict(newcomers or {})
         self._names = (*self.card.members, *self._newcomers)
+        words = {*self.card.ordinary, *ordinary(self._newcomers)}
+        self._called = [name for name in self._names if name not in words]
         self._encoder = encoder
         self._given = read
         self._states: Read | None = None
@@ -145,7 +147,7 @@ class Cascade:
 
     def read(self, message: str) -> str:
         """Return what is read of a message: all but what names a member."""
-        return without_addresses(message, self._names)
+        return without_addresses(message, self._called)
 
     def look(self, message: str) -> Seen:
         """Return what the deep stage alone makes of a message, as it is `read`."""

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 
@@ -43,6 +43,11 @@ class FitSettings:
     dropout: float = 0.1
     left_out: float = 0.1
     """Share of a message's tokens that are left out, anew each time."""
+
+    @property
+    def shape(self) -> dict[str, Any]:
+        """What has to be known to put the router together again, under the names of its card."""
+        return {"depth": self.depth, "width": self.width, "gate": self.gate}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,7 +10,7 @@ import torch
 
 from consilium.errors import BadSettings
 from consilium.members.base import Base
-from consilium.routing.addressed import without_addresses
+from consilium.routing.addressed import ordinary, without_addresses
 from consilium.routing.cascade import FastStage, joined
 from consilium.routing.classifier import Example
 from consilium.routing.deep import DeepPath, StateEncoder
@@ -61,8 +61,8 @@ def make_router(
 ) -> "tuple[RouterCard, dict[str, Tensor]]":
     """Return a router's card and tensors.
 
-    The deep stage is fitted first. What it thinks of open work and of unlabelled messages the fast stage's coarse path
-    learns (distillation: Hinton et al., arXiv 1503.02531); the fine path takes no shares, and has the examples alone.
+    The deep stage is fitted first. What it thinks of open work and unlabelled messages the fast stage's coarse path
+    learns (distillation: Hinton et al., arXiv 1503.02531); the fine path has the examples alone.
 
     Args:
         examples: to learn from.
@@ -82,11 +82,11 @@ def make_router(
         BadSettings: more members than a router's file holds, or no examples of two; or as `labelled`.
         MissingExtra: scikit-learn is not installed.
     """
-    check_size(len(group_of))
     settings, members, group_of = settings or FitSettings(), tuple(group_of), _numbered(group_of)
+    called = _called(examples, members)
     named = (labelled(part, members, heard, settings.temperature) for part in (examples, dev, open_work))
-    known, weighing, nobodys = (as_read(part, members) for part in named)
-    read = _reading(encoder, settings.depth, kept, on_step)
+    known, weighing, nobodys = (as_read(part, called) for part in named)
+    read = _reading(encoder, settings.depth, kept, called, on_step)
     deep = _fit_deep(_both(known, nobodys), stays, read, settings, seed)
     guessed = _guessed(deep, [*(each.message for each in nobodys.examples), *unlabelled], read)
     stage = fit_fast(known, weighing, group_of, encoder, settings, guessed=guessed, seed=seed, on_step=on_step)
@@ -97,28 +97,42 @@ def make_router(
         members=members,
         group_of=tuple(group_of.values()),
         encoder=encoder.name,
-        depth=settings.depth,
-        width=settings.width,
-        gate=settings.gate,
         certain=certain,
         shares=shares,
+        ordinary=tuple(name for name in members if name not in called),
         made={name: len(part) for name, part in parts.items()} | {"seed": seed, "settings": asdict(settings)},
+        **settings.shape,
     )
     return card, {**stage.tensors(), **deep.tensors(), **regret.tensors()}
 
 
 def _numbered(group_of: Mapping[str, int]) -> Mapping[str, int]:
-    """Return members with the numbers of their groups, none of which is left out: one with no member has no odds."""
+    """Return members with the numbers of their groups, none of which is left out: one with no member has no odds.
+
+    Raises `BadSettings` where a file does not hold so many members.
+    """
+    check_size(len(group_of))
     used = sorted(set(group_of.values()))
     return {name: used.index(number) for name, number in group_of.items()}
 
 
+def _called(examples: Sequence[Example], members: Sequence[str]) -> list[str]:
+    """Return the members whose names call them, and are no words of their requests."""
+    words = ordinary({name: [each.message for each in examples if each.member == name] for name in members})
+    return [name for name in members if name not in words]
+
+
 def _reading(
-    encoder: Base, depth: int, kept: Path | None, on_step: Callable[[str, FitStep], None] | None
+    encoder: Base,
+    depth: int,
+    kept: Path | None,
+    called: Sequence[str],
+    on_step: Callable[[str, FitStep], None] | None,
 ) -> "Callable[[Sequence[str]], Tensor]":
-    """Return what reads messages, each once, and tells how far it is."""
+    """Return what reads messages as a router does, each once, and tells how far it is."""
     states = KeptStates(StateEncoder(encoder, depth), encoder.name, kept)
-    return partial(states, on_step=partial(on_step, "reading") if on_step else None)
+    told = partial(on_step, "reading") if on_step else None
+    return lambda messages: states([without_addresses(message, called) for message in messages], told)
 
 
 def _fit_deep(
@@ -186,7 +200,7 @@ def _fit_regret(
     if not rows:
         return Regret.alike(*deep.weights.shape)
     found = Heard(
-        points=deep.points(read([without_addresses(each.message, members) for each in rows])),
+        points=deep.points(read([each.message for each in rows])),
         members=torch.tensor([members.index(each.member) for each in rows]),
         sources=[each.source for each in rows],
         nats=torch.tensor([heard[each.message] for each in rows]),
@@ -253,9 +267,9 @@ def labelled(
     return Labelled(examples=examples, targets=targets)
 
 
-def as_read(part: Labelled, members: Sequence[str]) -> Labelled:
-    """Return the same with messages as a router of these members reads them."""
-    read = [replace(each, message=without_addresses(each.message, members)) for each in part.examples]
+def as_read(part: Labelled, called: Sequence[str]) -> Labelled:
+    """Return the same with messages as a router reads them; ``called``: the members whose names call them."""
+    read = [replace(each, message=without_addresses(each.message, called)) for each in part.examples]
     return replace(part, examples=read)
 
 

@@ -42,6 +42,8 @@ class RouterCard(BaseModel):
     """Where the fast stage is less sure of its first member than this, the deep stage is asked too."""
     shares: tuple[float, float]
     """How much the fast and the deep stage count where both were asked: exponents of their probabilities."""
+    ordinary: tuple[Slug, ...] = ()
+    """Members whose names are words of their requests, so that to name one is not to call it."""
     made: dict[str, Any] = {}
     """How it was fitted: examples, seed, settings, seconds."""
 

@@ -1,6 +1,7 @@
 """Making a router: what examples do not say, likelihoods and the deep stage do."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 import torch
@@ -132,3 +133,17 @@ def test_more_members_than_a_file_holds_are_refused_before_anything_is_read(base
     many = {f"member{number}": 0 for number in range(MAX_MEMBERS + 1)}
     with pytest.raises(BadSettings, match=f"{MAX_MEMBERS + 1} members: .*at most {MAX_MEMBERS}"):
         make_router([], [], many, base)
+
+
+def test_a_member_may_bear_a_word_of_its_requests_as_its_name(base: Base) -> None:
+    """The sentences that hold it are read, in fitting as in use; others' names still call nobody."""
+    named = {"w20": 0, "mate": 1, "clerk": 1}
+    renamed = {"pilot": "w20", "mate": "mate", "clerk": "clerk"}
+    fit, dev = ([replace(each, member=renamed[each.member]) for each in part] for part in (EXAMPLES, DEV))
+    card, tensors = make_router(fit, dev, named, base, settings=SETTINGS)
+    assert card.ordinary == ("w20",)
+    router = Cascade(RouterTensors(card=card, tensors=tensors, digest=""), base)
+    message = f"w99 w98.\n{asked('pilot', 70)}"
+    assert router.read(message) == message
+    assert router.read(f"{message}\nAsk the mate.") == message
+    assert first(router, message) == "w20"
