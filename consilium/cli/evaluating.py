@@ -41,7 +41,7 @@ eval_app = typer.Typer(help="Measure members, routers and the council.", no_args
     epilog=examples(
         "eval members --data ../shared/data/house --sample 40",
         "eval members --data ../shared/data/house --members operator,analyst --json",
-        "eval members --data ../shared/data/house --resume --page docs/results/members.md",
+        "eval members --data ../shared/data/house --page docs/results/members.md",
         "eval members --data ../shared/data/house --multitask my/control --others 0",
     ),
 )
@@ -65,8 +65,8 @@ def eval_members_command(
     ] = None,
     seed: Annotated[int, typer.Option(help="Of sampling, of rows and of tokens.")] = 0,
     resume: Annotated[
-        bool, typer.Option("--resume", help="Keep the answers of an evaluation that was cut off.")
-    ] = False,
+        bool, typer.Option("--resume/--afresh", help="Keep what was answered before, or ask for all of it anew.")
+    ] = True,
     precision: Rounding = None,
     work: Annotated[Path, typer.Option(help="Folder where answers are kept.")] = Path("storage/evaluation"),
     page: Annotated[
@@ -120,9 +120,12 @@ def measure_members(
     from consilium.engines.embedded.engine import EmbeddedEngine
     from consilium.evaluation.answers import Answers
     from consilium.evaluation.matrix import asked, measure
-    from consilium.evaluation.results import write_results
+    from consilium.evaluation.results import RESULTS_FILE, write_results
 
-    answers.parent.mkdir(parents=True, exist_ok=True)
+    for task in tasks:  # what may fail for want of a right, a package or a readable reference fails before the hours
+        writable(catalogue.root / task.name / RESULTS_FILE)
+        task.work.trivial(task.spoken)
+    writable(answers)
     if not resume:
         answers.unlink(missing_ok=True)
     fallback = catalogue.get(catalogue.fallback)
@@ -197,25 +200,26 @@ def _write_page(matrix: "Matrix", page: Path) -> None:
         draw_heatmap(matrix, picture)
     text = members_page(matrix, command=command_line(), picture=picture.name if picture else None)
     write_whole(page, text.encode())
-    aside().print(f"wrote {page}" + (f" and {picture}" if picture else ""))
+    aside().print(f"wrote {page}" + (f" and {picture}" if picture else ""), markup=False)
 
 
 def command_line() -> str:
     """Return the command that is being run, to be put beside what it made, short of where answers are kept."""
     keeping = ArgumentParser(add_help=False, allow_abbrev=False)
     keeping.add_argument("--work")
-    keeping.add_argument("--resume", action="store_true")
+    for choice in ("--resume", "--afresh"):
+        keeping.add_argument(choice, action="store_true")
     _, said = keeping.parse_known_args(sys.argv[1:])
     return shlex.join(["consilium", *said])
 
 
-def opened(personas: Path | None, precision: str | None = None) -> "tuple[Settings, Catalogue]":
-    """Return settings and catalogue."""
+def opened(personas: Path | None, precision: str | None = None, *, untrained: str = "") -> "tuple[Settings, Catalogue]":
+    """Return settings and catalogue; ``untrained``: the member whose adapter is not looked at."""
     from consilium.members.catalogue import Catalogue
     from consilium.settings import Settings
 
     settings = Settings.load(**given(personas=personas, precision=precision))
-    return settings, Catalogue.load(settings.personas)
+    return settings, Catalogue.load(settings.personas, untrained=untrained)
 
 
 def base_of(settings: "Settings", reference: str | None = None) -> "Base":

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
+from rich.markup import escape
 from rich.table import Table
 
 from consilium.cli.cards import EXPORT_EXAMPLES, IMPORT_EXAMPLES, export_command, import_command
@@ -37,7 +38,7 @@ def list_members(context: typer.Context, personas: Personas = None, as_json: AsJ
     for member in catalogue.members.values():
         size = f"{member.adapter.bytes_on_disk / 1e6:.2f}" if member.adapter else ""
         adapter = member.content_name if member.adapter else "(the bare base)"
-        table.add_row(member.name, member.persona.group, adapter, size, clean(member.persona.description))
+        table.add_row(member.name, member.persona.group, adapter, size, escape(clean(member.persona.description)))
     out().print(table)
 
 

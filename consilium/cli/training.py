@@ -1,5 +1,6 @@
 """consilium train member: make an adapter."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -15,6 +16,7 @@ from consilium.cli.evaluating import (
     measure_members,
     opened,
     show,
+    writable,
 )
 from consilium.cli.options import Personas, examples
 from consilium.errors import AdapterRefused, BadSettings
@@ -55,19 +57,22 @@ def train_member_command(
 
     How rows become requests and replies, and the recipe's few figures, are what its persona says of training.
     """
-    from consilium.evaluation.results import write_training
+    from consilium.evaluation.results import RESULTS_FILE, write_training
     from consilium.evaluation.tasks import Tasks, learned
     from consilium.members.catalogue import Catalogue
     from consilium.training.data import training_of
     from consilium.training.installing import data_digest, install_adapter
     from consilium.training.rows import lessons, read_split
 
-    settings, catalogue = opened(personas)
+    settings, catalogue = opened(personas, untrained=name)
     member = catalogue.get(name)
     split = read_split(data, training_of(member).rows)
     if split.overlapping:
         aside().print(f"{split.overlapping} held-out rows ask what another part asks too: they are left out")
     folder = work or TRAINING_FOLDER / name
+    writable(catalogue.root / name / RESULTS_FILE)
+    task = Tasks(catalogue.members.values(), [data], sample=sample, seed=seed).read(member, data)
+    task.work.trivial(task.spoken)  # whether its rows can be scored is known before it is trained
     prompt = member.persona.system_prompt
     taught, chosen_by = lessons(prompt, learned(member, split)), lessons(prompt, split.dev)
     trained = _train(training_of(member), taught, chosen_by, settings, folder, seed, tracker)
@@ -76,10 +81,8 @@ def train_member_command(
     write_training(catalogue.root, name, _provenance(trained, split, seed, data_digest(data)))
     aside().print(f"installed {name}@{adapter.pin.digest[:12]}, {adapter.bytes_on_disk / 1e6:.2f} MB")
     catalogue = Catalogue.load(settings.personas)
-    tasks = Tasks(catalogue.members.values(), [data], sample=sample, seed=seed)
-    answers = folder / "answers.jsonl"
-    measured = [tasks.read(catalogue.get(name), data)]
-    show(measure_members(settings, catalogue, measured, others=1, seed=seed, answers=answers, resume=False))
+    answers, measured = folder / "answers.jsonl", [replace(task, member=catalogue.get(name))]
+    show(measure_members(settings, catalogue, measured, others=1, seed=seed, answers=answers, resume=True))
 
 
 @train_app.command("multitask", epilog=examples("train multitask --data ../shared/data/house --rows 3000"))
@@ -88,7 +91,7 @@ def train_multitask_command(
     members: Annotated[str, typer.Option(help="Names, separated by commas; else all whose rows are there.")] = "",
     rows: Annotated[int | None, typer.Option(min=1, help="Learn at most this many rows of each.")] = None,
     rank: Annotated[int | None, typer.Option(min=1, help="Rank of the adapter; else the sum of the members'.")] = None,
-    epochs: Annotated[float, typer.Option(min=0.01, help="How often each row is learned.")] = 1.0,
+    epochs: Annotated[float, typer.Option(min=0.01, max=20, help="How often each row is learned.")] = 1.0,
     seed: Seed = 0,
     work: Annotated[Path, typer.Option(help="Folder for checkpoints and the adapter.")] = TRAINING_FOLDER / "multitask",
     tracker: Track = None,
@@ -117,7 +120,7 @@ def train_multitask_command(
     chosen_by = [lesson for member, split in splits for lesson in lessons(member.persona.system_prompt, split.dev)]
     trained = _train(Recipe(rank=total, epochs=epochs), taught, chosen_by, settings, work, seed, tracker)
     _check_gain("multitask", trained)
-    aside().print(f"{trained.folder}: rank {total}, {trained.rows:,} rows of {len(chosen)} members")
+    aside().print(f"{trained.folder}: rank {total}, {trained.rows:,} rows of {len(chosen)} members", markup=False)
 
 
 def _train(

@@ -3,9 +3,9 @@
 import asyncio
 import hashlib
 import json
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from consilium.engines.protocol import Continuation, Engine, Likelihood, Message, Prompt, Spoken
 from consilium.errors import EngineLost
@@ -18,6 +18,7 @@ AT_ONCE = 64
 SCORED_AT_ONCE = 16
 """Continuations in one call."""
 
+Result = TypeVar("Result")
 OnDone = Callable[[int], None]
 """Told how many more rows were answered."""
 
@@ -47,9 +48,7 @@ class Answers:
             on_done(1)
             return str(said)
 
-        async with asyncio.TaskGroup() as group:
-            asked = [group.create_task(answer(row)) for row in rows]
-        return [task.result() for task in asked]
+        return await all_of([answer(row) for row in rows])
 
     async def likelihoods(
         self, arm: Arm, rows: Sequence[Row], replies: Sequence[str], on_done: OnDone = lambda _count: None
@@ -80,10 +79,12 @@ class Answers:
         return self._known[key]
 
     def _key(self, asked: dict[str, Any], arm: Arm) -> str:
-        """Name a question by its content, the engine and the weights that answer it, not by who the arm is."""
+        """Name a question by its content, and by the engine, base and weights that answer it, not by who the arm is."""
         weights = arm.member.content_name if arm.member.adapter else ""
-        engine = self._engine.describe().name
-        return hashlib.sha256(json.dumps([engine, weights, asked], sort_keys=True).encode()).hexdigest()[:24]
+        info = self._engine.describe()
+        return hashlib.sha256(json.dumps([info.name, info.base, weights, asked], sort_keys=True).encode()).hexdigest()[
+            :24
+        ]
 
     async def _speak(self, arm: Arm, row: Row) -> str:
         prompt = Prompt(member=arm.member.name, messages=arm.messages(row), sampling=arm.sampling, seed=self._seed)
@@ -91,6 +92,16 @@ class Answers:
             if isinstance(piece, Spoken):
                 return piece.text
         raise EngineLost(f"{arm.member.name!r} ended without a statement to {row.request!r:.60}.")
+
+
+async def all_of(work: Sequence[Coroutine[Any, Any, Result]]) -> list[Result]:
+    """Return the results in order; of errors the first, once the others' work is cancelled."""
+    try:
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(each) for each in work]
+    except ExceptionGroup as errors:
+        raise errors.exceptions[0] from errors
+    return [task.result() for task in tasks]
 
 
 def _asked(messages: Sequence[Message]) -> list[tuple[str, str]]:

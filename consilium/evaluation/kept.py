@@ -65,9 +65,12 @@ def _read(file: Path) -> dict[str, Any]:
         return {}
     content = file.read_bytes()
     whole = content[: content.rfind(b"\n") + 1]
+    try:
+        known = {str(key): value for key, value in map(json.loads, whole.splitlines())}
+        if not whole and content and not content.startswith(b'["'):
+            raise ValueError("no line of it is one")
+    except (ValueError, TypeError) as error:
+        raise BadRows(f"{file} holds no answers: {error}. Remove it, or name another file.") from error
     if len(whole) < len(content):
         os.truncate(file, len(whole))
-    try:
-        return dict(json.loads(line) for line in whole.splitlines())
-    except ValueError as error:
-        raise BadRows(f"{file} holds no answers: {error}. Remove it, or name another file.") from error
+    return known

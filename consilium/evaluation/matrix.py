@@ -1,12 +1,11 @@
 """The matrix of members and kinds of work: each on its own rows, on everybody else's, and beside the controls."""
 
-import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 
 from consilium.engines.protocol import Likelihood
-from consilium.evaluation.answers import Answers, OnDone
+from consilium.evaluation.answers import Answers, OnDone, all_of
 from consilium.evaluation.arms import Arm, prompted, seated
 from consilium.evaluation.bootstrap import Interval, loss_interval, paired_interval
 from consilium.evaluation.work import Work
@@ -138,9 +137,9 @@ async def measure(
     cells: dict[tuple[str, str], Cell] = {}
     for task in tasks:
         arms = _arms(task, fallback, tasks if others_rows else [task], multitask)
-        async with asyncio.TaskGroup() as group:  # all at once, so that the engine's batch is full until the last
-            asked_for = [group.create_task(_cell(answers, task, arm, others_rows, on_done)) for arm in arms]
-        cells |= {(task.name, arm.name): cell.result() for arm, cell in zip(arms, asked_for, strict=True)}
+        # all at once, so that the engine's batch is full until the last
+        found = await all_of([_cell(answers, task, arm, others_rows, on_done) for arm in arms])
+        cells |= {(task.name, arm.name): cell for arm, cell in zip(arms, found, strict=True)}
     return Matrix(tasks=tuple(tasks), cells=cells)
 
 

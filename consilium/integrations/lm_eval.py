@@ -28,6 +28,7 @@ from consilium.council.options import COUNCIL, AskOptions, addressed, complete
 from consilium.council.portal import Portal
 from consilium.engines.protocol import Continuation, Delta, Engine, Message, Prompt
 from consilium.errors import BadInput, ConsiliumError
+from consilium.evaluation.answers import all_of
 from consilium.integrations.conversation import Asked, asked
 from consilium.jobs.pacing import Pace, PacedEngine
 from consilium.members.persona import SamplingDefaults
@@ -126,7 +127,7 @@ class CouncilLM(LM):
 
         with bar:
             async with self._opened() as council:
-                return await _all([answer(council, request) for request in requests])
+                return await all_of([answer(council, request) for request in requests])
 
     async def _likelihoods(self, requests: Sequence[Instance], disable_tqdm: bool) -> list[tuple[float, bool]]:
         by_context: defaultdict[str, list[int]] = defaultdict(list)
@@ -146,7 +147,7 @@ class CouncilLM(LM):
 
         with bar:
             async with self._opened() as council:
-                await _all([find(council, context, places) for context, places in by_context.items()])
+                await all_of([find(council, context, places) for context, places in by_context.items()])
         return [found[place] for place in range(len(requests))]
 
     async def _judged(self, council: Council, context: str, replies: Sequence[str]) -> list[tuple[float, bool]]:
@@ -186,16 +187,6 @@ def _run(work: Coroutine[Any, Any, Result]) -> Result:
         return portal.run(work)
     finally:
         portal.close()
-
-
-async def _all(work: Sequence[Coroutine[Any, Any, Result]]) -> list[Result]:
-    """Return the results in order; of errors the first, once the others' work is cancelled."""
-    try:
-        async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(each) for each in work]
-    except ExceptionGroup as errors:
-        raise errors.exceptions[0] from errors
-    return [task.result() for task in tasks]
 
 
 async def _spoken(engine: Engine, prompt: Prompt) -> str:

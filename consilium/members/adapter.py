@@ -31,7 +31,9 @@ _DTYPE_BYTES = {"F32": 4, "F16": 2, "BF16": 2}
 class LoraSettings(BaseModel):
     """The part of PEFT's ``adapter_config.json`` that plain LoRA needs; any other key is refused."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, strict=True
+    )  # other readers of the file may coerce otherwise
 
     peft_type: Literal["LORA"] = "LORA"
     task_type: Literal["CAUSAL_LM"] = "CAUSAL_LM"
@@ -123,7 +125,10 @@ def _check_files(folder: Path, root: Path) -> None:
         raise AdapterRefused(f"{folder} is not a folder. Train the member, or remove [adapter] from its persona.")
     if not folder.resolve().is_relative_to(root.resolve()):
         raise AdapterRefused(f"{folder} leads out of {root}. Put the adapter inside that folder.")
-    found = sorted(folder.iterdir())
+    try:
+        found = sorted(folder.iterdir())
+    except OSError as error:
+        raise AdapterRefused(f"{folder} cannot be read: {error.strerror}. Let this user read it.") from error
     if unexpected := [p.name for p in found if p.name not in (CONFIG_FILE, WEIGHTS_FILE)]:
         raise AdapterRefused(
             f"{folder} holds {unexpected[0]!r}; only {CONFIG_FILE} and {WEIGHTS_FILE} may lie there "
@@ -137,9 +142,14 @@ def _check_files(folder: Path, root: Path) -> None:
 
 
 def _read(path: Path, limit: int) -> bytes:
-    if (size := path.stat().st_size) > limit:
-        raise AdapterRefused(f"{path} has {size:,} bytes; at most {limit:,} are read. Use a smaller rank.")
-    return path.read_bytes()
+    try:
+        if (size := path.stat().st_size) > limit:
+            raise AdapterRefused(f"{path} has {size:,} bytes; at most {limit:,} are read. Use a smaller rank.")
+        return path.read_bytes()
+    except OSError as error:
+        raise AdapterRefused(
+            f"{path} cannot be read: {error.strerror}. Restore it, or train the member again."
+        ) from error
 
 
 def parse_settings(config: bytes, *, where: Path) -> LoraSettings:

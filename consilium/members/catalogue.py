@@ -67,8 +67,12 @@ class Catalogue:
     fallback: str
 
     @classmethod
-    def load(cls, root: Path) -> Self:
+    def load(cls, root: Path, *, untrained: str = "") -> Self:
         """Read ``root/catalogue.toml`` and every member's folder; adapters are checked, their tensors not yet read.
+
+        Args:
+            root: the folder.
+            untrained: name of a member that is about to be trained: whatever adapter it has is not looked at.
 
         Raises:
             BadPersona: a file is malformed, or the files contradict each other.
@@ -78,7 +82,7 @@ class Catalogue:
         names = [name for group in file.groups.values() for name in group.members]
         if twice := [name for name, count in Counter(names).items() if count > 1]:
             raise BadPersona(f"{root / CATALOGUE_FILE} lists {twice[0]!r} twice. Keep each member once, in one group.")
-        members = {name: load_member(root, name) for name in names}
+        members = {name: load_member(root, name, trained=name != untrained) for name in names}
         _check_consistent(file, members, root / CATALOGUE_FILE)
         return cls(
             root=root,
@@ -110,13 +114,13 @@ class Catalogue:
         return tuple(self.get(name) for name in dict.fromkeys(names))
 
 
-def load_member(root: Path, name: str) -> Member:
-    """Read one member's folder under ``root``. Raises `BadPersona` or `AdapterRefused`."""
+def load_member(root: Path, name: str, *, trained: bool = True) -> Member:
+    """Read one member's folder under ``root``, with its adapter or without. Raises `BadPersona` or `AdapterRefused`."""
     folder = root / name
     persona = Persona.read(folder / PERSONA_FILE)
     if persona.name != name:
         raise BadPersona(f"{folder / PERSONA_FILE} names {persona.name!r}. Name the persona as its folder: {name!r}.")
-    pin = persona.adapter
+    pin = persona.adapter if trained else None
     adapter = None if pin is None else read_adapter(folder / ADAPTER_FOLDER, root=root, pin=pin)
     return Member(persona=persona, adapter=adapter)
 

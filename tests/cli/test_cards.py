@@ -13,12 +13,15 @@ from tests.support.personas import write_catalogue
 
 
 def test_a_card_is_imported_and_listed(run: Run, tmp_path: Path) -> None:
-    write_card(tmp_path, "skipper.png", picture(text_chunk("ccv3", card_json(assets=[{"uri": "file:///etc/passwd"}]))))
+    card = card_json(assets=[{"uri": "file:///etc/passwd"}], description="An old [/warm] hand.")
+    write_card(tmp_path, "skipper.png", picture(text_chunk("ccv3", card)))
     done = run("members", "import", "skipper.png")
     assert (done.returncode, done.stderr) == (0, "note: assets: kept, and never opened or fetched.\n")
     persona = tmp_path / "personas" / "skipper" / "persona.toml"
     assert done.stdout == f"skipper joined characters, from a card of V3: {persona}\n"
-    assert "skipper" in run("members").stdout
+    listed = run("members").stdout
+    assert "skipper" in listed
+    assert "[/warm]" in listed, "a card is no markup"
     assert json.loads(run("members", "show", "skipper").stdout)["adapter"] is None
 
 

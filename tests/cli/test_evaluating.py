@@ -44,7 +44,7 @@ def test_a_control_of_too_high_a_rank_is_refused_before_it_is_trained(run: Run, 
     assert not (tmp_path / "storage").exists()
 
 
-@pytest.mark.parametrize("kept", [["--resume", "--work", "a b"], ["--work=x"], []])
+@pytest.mark.parametrize("kept", [["--resume", "--work", "a b"], ["--afresh"], ["--work=x"], []])
 def test_a_command_is_told_without_where_answers_are_kept(kept: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.argv", ["/bin/consilium", "eval", *kept, "members", "--data", "my rows", "--json"])
     assert command_line() == "consilium eval members --data 'my rows' --json"

@@ -83,6 +83,13 @@ def test_files_that_changed_after_they_were_checked_are_refused(folder: Path, fi
         adapter.read_weights()
 
 
+def test_files_that_are_gone_are_refused(folder: Path) -> None:
+    adapter = read(folder, write_adapter(folder))
+    (folder / WEIGHTS_FILE).unlink()
+    with pytest.raises(AdapterRefused, match="cannot be read: No such file"):
+        adapter.read_weights()
+
+
 def test_what_safetensors_itself_writes_is_accepted(folder: Path) -> None:
     tensors = {A: np.zeros((RANK, 8), np.float16), B: np.ones((12, RANK), np.float16)}
     weights = safetensors.numpy.save(tensors, metadata={"format": "pt"})
@@ -192,6 +199,9 @@ class TestConfiguration:
             ({"target_modules": ["embed_tokens"]}, "target_modules"),
             ({"target_modules": "all-linear"}, "target_modules"),
             ({"r": 0}, "r:"),
+            ({"r": "8"}, "r:"),
+            ({"lora_alpha": 16.0}, "lora_alpha"),
+            ({"use_rslora": "false"}, "use_rslora"),
             ({"r": -4}, "r:"),
             ({"r": 10**9}, "r:"),
             ({"lora_alpha": float("nan")}, "lora_alpha"),

@@ -115,6 +115,9 @@ def test_a_pinned_adapter_that_is_not_there_is_refused(harbour: Path) -> None:
         path.unlink()
     with pytest.raises(AdapterRefused, match=r"lacks 'adapter_config\.json'"):
         load_member(harbour, "mate")
+    with pytest.raises(AdapterRefused):
+        Catalogue.load(harbour, untrained="pilot")
+    assert Catalogue.load(harbour, untrained="mate").get("mate").adapter is None
 
 
 def test_the_shipped_catalogue_loads() -> None:
