@@ -11,7 +11,7 @@ import struct
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -21,7 +21,8 @@ from consilium.members.persona import MAX_RANK, AdapterPin
 
 CONFIG_FILE = "adapter_config.json"
 WEIGHTS_FILE = "adapter_model.safetensors"
-TARGET_MODULES = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
+TargetModule: TypeAlias = Literal["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
+TARGET_MODULES: tuple[TargetModule, ...] = get_args(TargetModule)
 MAX_CONFIG_BYTES = 64 * 1024
 MAX_HEADER_BYTES = 1024 * 1024
 MAX_WEIGHTS_BYTES = 256 * 1024 * 1024
@@ -44,7 +45,7 @@ class LoraSettings(BaseModel):
     lora_alpha: int = Field(ge=1, le=1_024)
     """Numerator of the scale ``alpha / r`` (``alpha / sqrt(r)`` with rsLoRA)."""
     use_rslora: bool = False
-    target_modules: tuple[Literal["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"], ...]
+    target_modules: tuple[TargetModule, ...]
     bias: Literal["none"] = "none"
     inference_mode: Literal[True] = True
 

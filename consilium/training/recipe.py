@@ -116,23 +116,30 @@ def train_adapter(
     keep_freed_memory()
     chosen, chosen_by = lessons[: recipe.limit], _spread(dev, DEV_ROWS)
     _check_lengths((*chosen, *chosen_by), base)
-    run = Run(work, recipe, chosen, base, seed)
-    trainer = _trainer(recipe, chosen, chosen_by, base, work, seed)
-    trainer.add_callback(_reporter(run, on_step))
-    if tracker:
-        trainer.add_callback(INTEGRATION_TO_CALLBACK[tracker])
-    with onednn_products():
-        result = trainer.train(resume_from_checkpoint=_last_checkpoint(work))
-    _save(trainer.model, recipe, base, work / "adapter")
-    return Trained(
-        folder=work / "adapter",
-        rows=len(chosen),
-        steps=result.global_step,
-        seconds=run.seconds,
-        loss=next(float(log["loss"]) for log in reversed(trainer.state.log_history) if "loss" in log),
-        dev_loss=trainer.state.best_metric,
-        base_dev_loss=next((float(log["eval_loss"]) for log in trainer.state.log_history if "eval_loss" in log), None),
-    )
+    run = Run(work, recipe, (*chosen, *chosen_by), base, seed)
+    finished = run.finished if (work / "adapter" / WEIGHTS_FILE).is_file() else None
+    if finished is None:
+        last = _last_checkpoint(work)
+        trainer = _trainer(recipe, chosen, chosen_by, base, work, seed, begun=last is not None)
+        trainer.add_callback(_reporter(run, on_step))
+        if tracker:
+            trainer.add_callback(INTEGRATION_TO_CALLBACK[tracker])
+        with onednn_products():
+            result = trainer.train(resume_from_checkpoint=last)
+        _save(trainer.model, recipe, base, work / "adapter")
+        finished = run.finish(_figures(trainer.state, result.training_loss))
+    return Trained(folder=work / "adapter", rows=len(chosen), **finished)
+
+
+def _figures(state: "TrainerState", mean_loss: float) -> dict[str, float | None]:
+    """Return what a run came to; one too short to report a loss has its mean."""
+    losses, dev_losses = ([log[kind] for log in state.log_history if kind in log] for kind in ("loss", "eval_loss"))
+    return {
+        "steps": state.global_step,
+        "loss": losses[-1] if losses else mean_loss,
+        "dev_loss": state.best_metric,
+        "base_dev_loss": dev_losses[0] if dev_losses else None,
+    }
 
 
 def _spread(lessons: Sequence[Lesson], count: int) -> Sequence[Lesson]:
@@ -178,6 +185,8 @@ def _trainer(
     base: Base,
     work: Path,
     seed: int,
+    *,
+    begun: bool,
 ) -> "SFTTrainer":
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer, EarlyStoppingCallback, PrinterCallback
@@ -187,7 +196,7 @@ def _trainer(
     trainer = SFTTrainer(
         # Fused attention is the slower one here: sequences are short, and its kernel is made for many cores.
         model=AutoModelForCausalLM.from_pretrained(base.path, dtype=torch.float32, attn_implementation="eager"),
-        args=_arguments(recipe, work, seed, save_every=min(150, max(10, steps // 8)), chosen=bool(dev)),
+        args=_arguments(recipe, work, seed, save_every=min(150, max(10, steps // 8)), chosen=bool(dev), begun=begun),
         train_dataset=_dataset(lessons),
         eval_dataset=_dataset(dev) if dev else None,
         processing_class=AutoTokenizer.from_pretrained(base.path),
@@ -214,7 +223,7 @@ def _quieten() -> None:
     warnings.filterwarnings("ignore", message="`is_gradient_checkpointing` is deprecated", category=FutureWarning)
 
 
-def _arguments(recipe: Recipe, work: Path, seed: int, *, save_every: int, chosen: bool) -> "SFTConfig":
+def _arguments(recipe: Recipe, work: Path, seed: int, *, save_every: int, chosen: bool, begun: bool) -> "SFTConfig":
     from trl.trainer.sft_config import SFTConfig
 
     # bf16 and activation checkpointing are trl's defaults and both cost dearly on a CPU.
@@ -233,7 +242,8 @@ def _arguments(recipe: Recipe, work: Path, seed: int, *, save_every: int, chosen
         save_total_limit=1,
         eval_strategy="steps" if chosen else "no",
         eval_steps=save_every,
-        eval_on_start=chosen,  # when every B is zero, so that this is the bare base's loss
+        eval_on_start=chosen and not begun,  # when every B is zero, so that this is the bare base's loss
+        restore_callback_states_from_checkpoint=True,  # for how long the loss has not fallen
         per_device_eval_batch_size=BATCH_SIZE,
         load_best_model_at_end=chosen,
         seed=seed,

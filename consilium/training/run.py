@@ -3,11 +3,13 @@
 import hashlib
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from consilium.errors import BadRows
 from consilium.members.base import Base
+from consilium.members.files import write_whole
 from consilium.members.persona import Recipe
 from consilium.training.rows import Lesson
 
@@ -20,8 +22,11 @@ class Run:
     def __init__(self, work: Path, recipe: Recipe, lessons: Sequence[Lesson], base: Base, seed: int) -> None:
         self._file = work / _RUN_FILE
         self._fingerprint = _fingerprint(recipe, lessons, base, seed)
-        self._before = self._seconds_before(work)
         self._started = time.monotonic()
+        record = self._recorded(work)
+        self._before = float(record.get("seconds", 0.0))
+        self.finished: Mapping[str, Any] | None = record.get("finished")
+        """What came of the run, where it went to its end."""
         work.mkdir(parents=True, exist_ok=True)
         self.save()
 
@@ -32,20 +37,30 @@ class Run:
 
     def save(self) -> None:
         """Note the time spent so far."""
-        record = {"fingerprint": self._fingerprint, "seconds": round(self.seconds, 1)}
-        self._file.write_text(json.dumps(record) + "\n", encoding="utf-8")
+        record = {"fingerprint": self._fingerprint, "seconds": round(self.seconds, 1), "finished": self.finished}
+        write_whole(self._file, (json.dumps(record) + "\n").encode())
 
-    def _seconds_before(self, work: Path) -> float:
+    def finish(self, figures: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Note and return what came of the run, and in how many seconds: begun again, it is not trained again."""
+        self.finished = {**figures, "seconds": self.seconds}
+        self.save()
+        return self.finished
+
+    def _recorded(self, work: Path) -> dict[str, Any]:
+        """Return what is known of the run; raises `BadRows` where another's traces lie in its folder."""
         if not self._file.exists():
             if next(work.glob("checkpoint-*"), None) is not None:
                 raise BadRows(f"{work} holds checkpoints of an unknown run. Remove it, or name another --work.")
-            return 0.0
-        record = json.loads(self._file.read_text(encoding="utf-8"))
-        if record["fingerprint"] != self._fingerprint:
+            return {}
+        try:
+            record = dict(json.loads(self._file.read_bytes()))
+        except (ValueError, TypeError) as error:
+            raise BadRows(f"{self._file} cannot be read: {error}. Remove {work}, or name another --work.") from error
+        if record.get("fingerprint") != self._fingerprint:
             raise BadRows(
                 f"{work} holds a run with other rows, another recipe, base or seed. Remove it, or name another --work."
             )
-        return float(record["seconds"])
+        return record
 
 
 def _fingerprint(recipe: Recipe, lessons: Sequence[Lesson], base: Base, seed: int) -> str:
