@@ -173,15 +173,22 @@ def route(
     must_not_sit: MustNotSit = None,
     token_budget: TokenBudget = None,
     explain: Annotated[bool, typer.Option("--explain", help="Say how the decision comes about.")] = False,
+    database: Database = None,
     personas: Personas = None,
     as_json: AsJson = False,
 ) -> None:
     """Say who would sit, and how surely; nobody speaks and nothing is recorded."""
     from consilium.council.council import Council
+    from consilium.council.parts import named_router
     from consilium.ledger.memory import MemoryLedger
+    from consilium.members.catalogue import Catalogue
+    from consilium.settings import Settings
 
+    settings = Settings.load(**given(personas=personas, database=database))
+    catalogue = Catalogue.load(settings.personas)
     with provisioning() as progress:
-        council = Council.open(ledger=MemoryLedger(), progress=progress, **given(personas=personas))
+        router = named_router("live", settings, catalogue, progress)
+        council = Council.open(router=router, ledger=MemoryLedger(), catalogue=catalogue, progress=progress)
     chosen = given(
         members=member,
         seats=seats,

@@ -54,6 +54,9 @@ def assemble(
 ) -> Parts:
     """Build what was not handed over; the base is opened only where something needs it. Raises as `Council.open`."""
     chosen = Settings.load(**settings, engine=engine if isinstance(engine, str) else None)
+    if ledger is not None:  # what the surroundings say of the ledger is said of theirs
+        ours = {"learning": False, "retain_days": None}
+        chosen = chosen.model_copy(update={name: value for name, value in ours.items() if settings.get(name) is None})
     catalogue = catalogue or Catalogue.load(chosen.personas)
     if engine is None or isinstance(engine, str):
         base = open_base(chosen.base, cache=chosen.cache_dir, progress=progress)
@@ -138,7 +141,7 @@ def _router(settings: Settings, catalogue: Catalogue, progress: Progress | None,
     from consilium.routing.router_file import ROUTER_FILE
 
     file = catalogue.root / ROUTER_FILE
-    if database is not None and _kept(database):
+    if database is not None and _there(database):
         from consilium.learning.versions import live_file
 
         file = live_file(database, settings.cache_dir) or file
@@ -209,3 +212,11 @@ def checkpoints_of(database: str) -> Path | str | None:
         return None
     file = Path(url.database)
     return file.with_name(f"{file.stem}.checkpoints{file.suffix}")
+
+
+def _there(database: str) -> bool:
+    """Say whether there may be something in a ledger; looking into a file that is not there would make it."""
+    from consilium.ledger.connection import parsed
+
+    url = parsed(database)
+    return url.get_backend_name() != "sqlite" or bool(url.database and Path(url.database).exists())

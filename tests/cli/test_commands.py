@@ -155,6 +155,8 @@ def test_route_decides_and_records_nothing(run: Run, tmp_path: Path) -> None:
     assert sum(decision["scores"].values()) == pytest.approx(1)
     assert decision["seats"]
     assert "centroid router" in run("route", "How many boats came in?").stdout
+    environment = {"CONSILIUM_LEARNING": "true", "CONSILIUM_RETAIN_DAYS": "90"}  # which the ledger of `ask` can keep
+    assert run("route", "How many boats came in?", **environment).returncode == 0
     unexplained = run("route", "--explain", "How many boats came in?")
     assert unexplained.returncode == 2
     assert "CentroidRouter explains nothing beyond its scores" in unexplained.stderr
