@@ -4,15 +4,16 @@ from collections.abc import Sequence
 from statistics import fmean
 
 from consilium.evaluation.markdown import interval, nats, percent, table
-from consilium.evaluation.matrix import Matrix, Task
+from consilium.evaluation.matrix import MULTITASK, Matrix, Task
 from consilium.evaluation.work import STYLE
 
 _HOW_TO_READ = """\
 Rows are held-out ones, a share of them without any instruction, the rest under instructions that no member was trained
 on. *Trivial* is what takes no skill: the input copied, or the commonest reply. *base* is the bare base with the
-member's own system prompt, *base_3shot* the same after three training rows, *multitask* one adapter of the members'
-total rank that learned all their rows. Figures are percent; in brackets the 95 %
-interval of the gain, rows drawn in pairs."""
+member's own system prompt, *base_3shot* the same after three training rows. Figures are percent; in brackets the 95 %
+interval of the gain, rows drawn in pairs. That of chrF is the gain in the mean over sentences, which is not quite the
+difference of the columns, chrF of the whole."""
+_MULTITASK = "*multitask*: one adapter of the members' total rank that learned all their rows."
 
 
 def members_page(matrix: Matrix, *, command: str, picture: str | None) -> str:
@@ -27,10 +28,11 @@ def members_page(matrix: Matrix, *, command: str, picture: str | None) -> str:
         "# The members, each at its own work" + (" and at everybody else's" if matrix.crossed else ""),
         f"Written by the command that measured it:\n\n```\n{command}\n```",
         _HOW_TO_READ,
+        *([_MULTITASK] if MULTITASK in matrix.controls else ()),
         "## Own work",
         _own(matrix),
         "## On the whole",
-        "Means of the headline metrics: of work that is right or wrong, and of voices.",
+        "Means of the headline metrics: of skills, and of voices.",
         _means(matrix),
         *(_others(matrix, picture) if matrix.crossed else ()),
     ]
