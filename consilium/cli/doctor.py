@@ -36,6 +36,9 @@ EXTRAS = {
     "vllm": "openai",
     "serve": "vllm",
     "ray": "ray",
+    "parquet": "pyarrow",
+    "inspect": "inspect-ai",
+    "lm-eval": "lm-eval",
 }
 """A package that each extra brings."""
 
@@ -80,8 +83,11 @@ def _checks(settings: "Settings", *, with_model: bool) -> "Iterator[Check]":
         servers = asyncio.run(server_checks(settings, base, catalogue)) if settings.engine == "vllm" else []
         yield from servers
         if with_model and not any(check.state == "fail" for check in servers):
-            yield from asyncio.run(_effects(settings, base, catalogue))
-    yield _try("ledger", lambda: asyncio.run(_ledger(settings)))
+            try:
+                yield from asyncio.run(_effects(settings, base, catalogue))
+            except ConsiliumError as error:
+                yield Check(name="engine", state="fail", finding=str(error))
+    yield _try("ledger", lambda: _ledger(settings))
 
 
 def _try(name: str, look: Callable[[], str]) -> Check:
@@ -105,13 +111,10 @@ def _cache(settings: "Settings") -> str:
 
 
 def _base(settings: "Settings") -> "tuple[Base | None, Check]":
-    from consilium.members.base import BUILT_IN, built_in_folder, open_base
+    from consilium.members.base import open_base
 
-    folder = built_in_folder(settings.cache_dir)
     try:
-        if settings.base == BUILT_IN and not folder.exists():
-            raise BaseUnavailable(f"not provisioned yet; the first `consilium ask` fetches it to {folder}")
-        base = open_base(settings.base, cache=settings.cache_dir)
+        base = open_base(settings.base, cache=settings.cache_dir, fetch=False)
     except BaseUnavailable as error:
         return None, Check(name="base model", state="warn", finding=str(error))
     except ConsiliumError as error:
@@ -151,10 +154,20 @@ async def _effects(settings: "Settings", base: "Base", catalogue: "Catalogue") -
     return checks
 
 
-async def _ledger(settings: "Settings") -> str:
-    from consilium.ledger.migrate import HEAD
+def _ledger(settings: "Settings") -> str:
+    """Say what is in the ledger. One that is older than this version is not brought up to date, nor a new one made."""
+    from consilium.ledger.migrate import HEAD, schema_of
     from consilium.ledger.sql import SqlLedger
+    from consilium.settings import without_password
 
-    async with SqlLedger(settings.database) as ledger:
-        newest = await ledger.turns(limit=1)
-        return f"{ledger.url}, schema {HEAD}, " + (f"last turn {newest[0].turn.id}" if newest else "no turn yet")
+    async def newest() -> str:
+        async with SqlLedger(settings.database) as ledger:
+            turns = await ledger.turns(limit=1)
+        return f"last turn {turns[0].turn.id}" if turns else "no turn yet"
+
+    where, schema = without_password(settings.database), schema_of(settings.database)
+    if schema is None:
+        return f"{where}, none yet; the first turn makes it"
+    if schema != HEAD:
+        return f"{where}, schema {schema}; the next turn brings it to {HEAD}"
+    return f"{where}, schema {schema}, {asyncio.run(newest())}"

@@ -138,10 +138,11 @@ def named_router(name: str, settings: Settings, catalogue: Catalogue, progress: 
 
 def _router(settings: Settings, catalogue: Catalogue, progress: Progress | None, database: str | None) -> Router:
     """Return the router that was promoted, or was fitted for the catalogue; where none was, the nearest centroid."""
+    from consilium.ledger.connection import there
     from consilium.routing.router_file import ROUTER_FILE
 
     file = catalogue.root / ROUTER_FILE
-    if database is not None and _there(database):
+    if database is not None and there(database):
         from consilium.learning.versions import live_file
 
         file = live_file(database, settings.cache_dir) or file
@@ -212,11 +213,3 @@ def checkpoints_of(database: str) -> Path | str | None:
         return None
     file = Path(url.database)
     return file.with_name(f"{file.stem}.checkpoints{file.suffix}")
-
-
-def _there(database: str) -> bool:
-    """Say whether there may be something in a ledger; looking into a file that is not there would make it."""
-    from consilium.ledger.connection import parsed
-
-    url = parsed(database)
-    return url.get_backend_name() != "sqlite" or bool(url.database and Path(url.database).exists())

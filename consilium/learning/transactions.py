@@ -8,10 +8,9 @@ from typing import TypeVar
 from sqlalchemy import Connection
 
 from consilium.ledger.connection import connect, translated
-from consilium.ledger.migrate import bring_up_to_date
+from consilium.ledger.migrate import BUSY_TIMEOUT_S, bring_up_to_date
 
 Result = TypeVar("Result")
-BUSY_TIMEOUT_S = 5.0
 
 
 def transact(url: str, work: Callable[[Connection], Result], *, writes: bool = False) -> Result:

@@ -45,6 +45,15 @@ def parsed(url: str) -> URL:
         raise BadSettings(f"database={shown!r} is no SQLAlchemy URL. Write e.g. 'sqlite:///council.db'.") from error
 
 
+def there(url: str) -> bool:
+    """Say whether there may be something in a ledger; looking into a file that is not there would make it.
+
+    Raises `BadSettings` where the URL is none.
+    """
+    address = parsed(url)
+    return address.get_backend_name() != "sqlite" or bool(address.database and Path(address.database).exists())
+
+
 def connect(url: str, *, busy_timeout_s: float) -> Engine:
     """Return an engine for ``url``; nothing is opened yet.
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, cast
 from sqlalchemy import Connection, Engine, inspect, text
 
 from consilium.errors import LedgerVersion
-from consilium.ledger.connection import make_folder
+from consilium.ledger.connection import connect, make_folder, there, translated
 from consilium.settings import data_folder
 
 if TYPE_CHECKING:
@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
 HEAD = "0004"
 """The newest revision in ``storage/alembic/versions``. Alembic itself is only imported where there is work for it."""
+
+BUSY_TIMEOUT_S = 5.0
+"""How long to wait for whoever is at the database."""
 
 # Alembic keeps its context in globals of the process, and each ledger migrates on a thread of its own.
 _ALEMBIC = threading.Lock()
@@ -35,6 +38,23 @@ def bring_up_to_date(engine: Engine) -> None:
         found = revision(connection)
     if found != HEAD:
         migrate(engine, HEAD)
+
+
+def schema_of(url: str) -> str | None:
+    """Return the schema's revision of a ledger; None where there is none yet. Makes and changes nothing.
+
+    Raises:
+        LedgerError: the database cannot be read, or is none of ours.
+        BadSettings: the URL is none, or names a database that the ledger cannot use.
+    """
+    if not there(url):
+        return None
+    engine = connect(url, busy_timeout_s=BUSY_TIMEOUT_S)
+    try:
+        with translated(engine.url.render_as_string(hide_password=True)), engine.begin() as connection:
+            return revision(connection)
+    finally:
+        engine.dispose()
 
 
 def revision(connection: Connection) -> str | None:

@@ -65,16 +65,17 @@ def built_in_folder(cache: Path) -> Path:
     return cache / "base" / f"{BUILT_IN}@{_GGUF_SHA256[:12]}"
 
 
-def open_base(name: str, *, cache: Path, progress: Progress | None = None) -> Base:
+def open_base(name: str, *, cache: Path, progress: Progress | None = None, fetch: bool = True) -> Base:
     """Return the base called ``name``: the built-in one, a folder, or a hub id; provision it if need be.
 
     Args:
         name: `BUILT_IN`, the path of a folder with safetensors weights, or a hub id such as ``org/model``.
         cache: the user's cache directory; the built-in base lies in a folder of it.
         progress: told what is being done.
+        fetch: whether one that is not on disk may be fetched.
 
     Raises:
-        BaseUnavailable: it is not on disk and cannot be fetched.
+        BaseUnavailable: it is not on disk, and cannot or may not be fetched.
         BaseCorrupt: a checksum does not match.
         CacheUnwritable: the cache directory refuses writes.
         BadSettings: ``name`` is none of the three.
@@ -83,12 +84,14 @@ def open_base(name: str, *, cache: Path, progress: Progress | None = None) -> Ba
     if name == BUILT_IN:
         folder = built_in_folder(cache)
         if not folder.exists():
+            if not fetch:
+                raise BaseUnavailable(f"base {name!r} is not in {folder}. Any command that needs it fetches it.")
             _provision(folder, report)
         return _open_recorded(folder)
     if name and Path(name).is_dir():
         return _open_folder(Path(name))
     if name.count("/") == 1 and not name.startswith((".", "/")):
-        return _open_folder(_hub_snapshot(name))
+        return _open_folder(_hub_snapshot(name, fetch=fetch))
     raise BadSettings(f"base={name!r} is neither {BUILT_IN!r}, nor a folder, nor a hub id like 'org/model'.")
 
 
@@ -116,12 +119,12 @@ def _open_folder(folder: Path) -> Base:
     return Base(path=folder, name=f"{slug or 'base'}@{digest[:12]}", context_tokens=_context_tokens(folder))
 
 
-def _hub_snapshot(name: str) -> Path:
+def _hub_snapshot(name: str, *, fetch: bool) -> Path:
     from huggingface_hub import snapshot_download
 
     try:
         wanted = ["*.safetensors", "*.json", "tokenizer*", "*.jinja"]
-        return Path(snapshot_download(name, allow_patterns=wanted))
+        return Path(snapshot_download(name, allow_patterns=wanted, local_files_only=not fetch))
     except (OSError, ValueError) as error:  # the hub client's own errors all derive from these two
         raise BaseUnavailable(
             f"base {name!r} could not be fetched from the hub: {error}. Use a local folder."

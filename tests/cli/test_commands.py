@@ -143,6 +143,8 @@ def test_doctor_finds_what_is_wrong(run: Run, tmp_path: Path) -> None:
     checks = {check["name"]: check for check in json.loads(run("doctor", "--json", "--no-model").stdout)["checks"]}
     assert checks["base model"]["state"] == "ok"
     assert checks["catalogue"]["finding"].startswith("3 members, 2 adapters")
+    assert "none yet" in checks["ledger"]["finding"]
+    assert not (tmp_path / "ledger.db").exists()
     (tmp_path / "personas" / "pilot" / "adapter" / "extra.bin").write_bytes(b"")
     done = run("doctor", "--no-model")
     assert done.returncode == 1

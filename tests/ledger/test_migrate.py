@@ -16,7 +16,7 @@ from sqlalchemy import Engine, MetaData, create_engine, inspect, select
 from consilium.errors import LedgerVersion
 from consilium.ledger.connection import connect
 from consilium.ledger.entries import ClosingEntry
-from consilium.ledger.migrate import HEAD, alembic_config, bring_up_to_date, migrate, revision
+from consilium.ledger.migrate import HEAD, alembic_config, bring_up_to_date, migrate, revision, schema_of
 from consilium.ledger.orm import Table
 from consilium.ledger.sql import SqlLedger
 from consilium.testing.ledger import admit, outcome, whole_turn
@@ -69,6 +69,15 @@ async def test_up_to_date_leaves_a_filled_database_as_it_is(tmp_path: Path, engi
     migrate(engine, HEAD)
     engine.dispose()
     assert dump(tmp_path / "ledger.db") == before
+
+
+def test_looking_at_the_schema_makes_and_changes_nothing(tmp_path: Path, engine: Engine) -> None:
+    url = str(engine.url)
+    assert schema_of(url) is None
+    assert not (tmp_path / "ledger.db").exists()
+    migrate(engine, "0002")
+    engine.dispose()
+    assert schema_of(url) == "0002" == schema_of(url)
 
 
 async def test_down_and_up_again(engine: Engine) -> None:
