@@ -4,11 +4,13 @@ import uuid
 from dataclasses import dataclass
 from typing import Self
 
+from pydantic import ValidationError
+
 from consilium.council.options import TurnOptions
 from consilium.council.parts import Parts
 from consilium.council.state import TURN, Json, TurnState
 from consilium.engines.protocol import Message
-from consilium.errors import BadMessage
+from consilium.errors import BadInput, BadMessage
 from consilium.ledger.entries import TurnEntry, TurnLog
 
 HISTORY_TURNS = 20
@@ -25,7 +27,12 @@ class Admission:
     @classmethod
     async def again(cls, log: TurnLog, parts: Parts) -> Self:
         """Return the admission of a turn that was accepted before."""
-        options = TurnOptions.model_validate(log.turn.options)
+        try:
+            options = TurnOptions.model_validate(log.turn.options)
+        except ValidationError as error:
+            raise BadInput(
+                f"turn {log.turn.id!r} was asked with options that this version does not know. Upgrade consilium."
+            ) from error
         if options.heard is None:
             concluded = await _concluded(log.turn.session_id, parts)
             earlier = [other for other in concluded if other.turn.number < log.turn.number]
@@ -54,6 +61,9 @@ async def admissible(
     """
     if not message.strip():
         raise BadMessage(f"message={message!r} is empty. Say something.")
+    said = (message, options.instructions or "", *(earlier.content for earlier in options.history))
+    if torn := [text for text in said if is_torn(text)]:
+        raise BadMessage(f"{torn[0]!r:.60} holds half a character, a lone surrogate. Correct it.")
     earlier = await _concluded(session_id, parts) if goes_on else []
     history = await _fitting(message, _history(earlier), options, parts)
     turn = await parts.ledger.admit(
@@ -63,6 +73,11 @@ async def admissible(
         options=options.model_copy(update={"heard": tuple(log.turn.id for log in earlier)}).model_dump(mode="json"),
     )
     return Admission(turn=turn, state=_state(turn, history, earlier))
+
+
+def is_torn(text: str) -> bool:
+    """Say whether a text holds half a character: a lone surrogate, which no tokenizer and no database takes."""
+    return any("\ud800" <= character <= "\udfff" for character in text)
 
 
 def new_id() -> str:

@@ -1,5 +1,6 @@
 """LangGraph's own checkpoint savers, strictly set up: in a file beside the ledger's, or in its PostgreSQL database."""
 
+import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -48,9 +49,14 @@ async def _in_file(file: Path, strict: "JsonPlusSerializer") -> "AsyncIterator[B
     connecting._thread.daemon = True
     async with connecting as connection:
         saver = AsyncSqliteSaver(connection, serde=strict)
-        await saver.setup()
-        # What is lost with the power here is made anew from the ledger, whose own file syncs at every commit.
-        await connection.execute("PRAGMA synchronous=NORMAL")
+        try:
+            await saver.setup()
+            # What is lost with the power here is made anew from the ledger, whose own file syncs at every commit.
+            await connection.execute("PRAGMA synchronous=NORMAL")
+        except sqlite3.Error as error:
+            raise LedgerError(
+                f"the checkpoints at {file} cannot be used: {error}. Remove the file; the ledger has all that counts."
+            ) from error
         yield saver
 
 

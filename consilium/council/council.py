@@ -1,6 +1,7 @@
 """`Council`: catalogue, router, engine and ledger, and the turns they make together."""
 
 import asyncio
+import threading
 import time
 from collections.abc import AsyncGenerator, Coroutine
 from contextlib import AsyncExitStack, aclosing
@@ -58,6 +59,7 @@ class Council:
         self._starting = asyncio.Lock()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._portal: Portal | None = None
+        self._opening_portal = threading.Lock()
 
     @classmethod
     def open(
@@ -257,9 +259,9 @@ class Council:
             self._portal = None
 
     def _sync(self, work: Coroutine[Any, Any, Result]) -> Result:
-        if self._portal is None:
-            self._portal = Portal()
-        return self._portal.run(work)
+        with self._opening_portal:  # two threads that come first would each begin a loop
+            portal = self._portal = self._portal or Portal()
+        return portal.run(work)
 
     async def _start(self) -> Graph:
         async with self._starting:

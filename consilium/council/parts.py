@@ -68,11 +68,8 @@ def assemble(
 
         ledger, database = SqlLedger(chosen.database), chosen.database
         checkpoints = checkpoints_of(chosen.database)
-    if chosen.retain_days is not None:
-        from consilium.ledger.sql import SqlLedger
-
-        if not isinstance(ledger, SqlLedger):
-            raise BadSettings("retain_days needs a ledger in a database. Name one: database='sqlite:///…'.")
+    if chosen.retain_days is not None and database is None:
+        raise BadSettings("retain_days needs a ledger in a database. Name one: database='sqlite:///…'.")
     router = router or _router(chosen, catalogue, progress, database)
     router = _standing_beside(router, chosen, catalogue, ledger, engine, database, progress)
     return Parts(

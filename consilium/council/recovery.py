@@ -44,16 +44,16 @@ async def recover(
     async def one(turn_id: str) -> Recovered:
         try:
             return Recovered(turn_id=turn_id, turn=await resume(turn_id), error=None)
-        except (LedgerLocked, LedgerReadOnly):
-            raise  # so would be the next one
         except ConsiliumError as error:
             return Recovered(turn_id=turn_id, turn=None, error=error)
 
     async for logs in pages(ledger, unfinished=True, page=TOGETHER):
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(one(log.turn.id)) for log in logs if tries is None or log.turn.tries < tries]
-        for task in tasks:
-            yield task.result()
+        for found in [task.result() for task in tasks]:
+            if isinstance(found.error, LedgerLocked | LedgerReadOnly):
+                raise found.error  # so would be the next one
+            yield found
 
 
 async def recover_quietly(ledger: Ledger, resume: Callable[[str], Awaitable[Turn]]) -> None:
@@ -62,5 +62,5 @@ async def recover_quietly(ledger: Ledger, resume: Callable[[str], Awaitable[Turn
         async for found in recover(ledger, resume, tries=TRIES):
             if not isinstance(found.error, TurnBusy):
                 _logger.info("turn %s was cut off and is taken up: %s", found.turn_id, found.error or "concluded")
-    except Exception as error:  # a TaskGroup wraps what it raises
+    except Exception as error:
         _logger.warning("turns that were cut off could not be taken up: %s", error)

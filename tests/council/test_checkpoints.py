@@ -7,6 +7,7 @@ from collections.abc import AsyncGenerator
 from pathlib import Path
 
 import ormsgpack
+import pytest
 from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.checkpoint.conformance import validate
 from langgraph.checkpoint.conformance.initializer import RegisteredCheckpointer
@@ -14,6 +15,7 @@ from langgraph.checkpoint.conformance.initializer import RegisteredCheckpointer
 from consilium import Council, ScriptedEngine
 from consilium.council.checkpoints import open_saver
 from consilium.council.parts import checkpoints_of
+from consilium.errors import LedgerError
 from consilium.ledger.sql import SqlLedger
 from consilium.members.catalogue import Catalogue
 from tests.council.conftest import SAID
@@ -43,6 +45,14 @@ asyncio.run(main())
 """
     ran = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, stdout=subprocess.PIPE, text=True, check=True)
     assert ran.stdout == "True\n"
+
+
+async def test_a_damaged_file_is_named_with_the_remedy(tmp_path: Path) -> None:
+    file = tmp_path / "ledger.checkpoints.db"
+    file.write_bytes(b"no database " * 1_000)
+    with pytest.raises(LedgerError, match=r"ledger\.checkpoints\.db cannot be used: .*Remove the file"):
+        async with open_saver(file):
+            pass
 
 
 async def test_a_poisoned_checkpoint_is_never_read(harbour: Path, tmp_path: Path) -> None:

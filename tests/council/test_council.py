@@ -4,6 +4,8 @@ import asyncio
 import subprocess
 import sys
 import textwrap
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -62,6 +64,20 @@ def test_without_an_event_loop(open_council: Open) -> None:
         council.close_sync()
 
 
+def test_threads_without_an_event_loop_share_one(open_council: Open) -> None:
+    council, together = open_council(), threading.Barrier(8)
+
+    def ask(number: int) -> str:
+        together.wait()
+        return council.ask_sync(f"How deep is it at {number}?", seats=1).verdict.text
+
+    try:
+        with ThreadPoolExecutor(8) as threads:
+            assert len(list(threads.map(ask, range(8), timeout=30))) == 8
+    finally:
+        council.close_sync()
+
+
 async def test_events_are_versioned_numbered_and_labelled(council: Council) -> None:
     events = [event async for event in council.stream("How deep is it?")]
     assert [event.seq for event in events] == list(range(len(events)))
@@ -112,6 +128,8 @@ async def test_a_turn_without_a_statement_is_an_error(open_council: Open) -> Non
         ("", {}, BadMessage, "''"),
         (" \n", {}, BadMessage, "empty"),
         ("word " * 9_000, {}, BadMessage, "8,192"),
+        ("cut \ud83d", {}, BadMessage, "half a character"),
+        ("hello", {"instructions": "\udfff"}, BadMessage, "half a character"),
         ("hello", {"members": ["pilto"]}, UnknownMember, "'pilot'"),
         ("hello", {"members": "pilot"}, BadSettings, "list"),
         ("hello", {"method": "duel"}, BadSettings, "'duel'"),

@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from consilium import ScriptedEngine
-from consilium.council.recovery import TRIES, Recovered
-from consilium.errors import EngineLost, TurnBusy, TurnFailed, UnknownMember
+from consilium.council.recovery import TRIES, Recovered, recover
+from consilium.council.turn import Turn
+from consilium.errors import BadInput, EngineLost, LedgerLocked, TurnBusy, TurnFailed, UnknownMember
 from consilium.ledger.sql import SqlLedger
 from consilium.testing.ledger import MEMBER
 from tests.council.conftest import SAID, Open
@@ -61,6 +62,26 @@ async def test_it_leaves_alone_what_never_ends_until_asked(open_council: Open, u
         (found,) = [found async for found in council.recover()]
         assert found.turn is not None
         assert [found async for found in council.recover()] == []
+
+
+async def test_a_ledger_that_is_locked_ends_recovery_with_its_own_error(url: str) -> None:
+    async def resume(turn_id: str) -> Turn:
+        raise LedgerLocked(f"{turn_id} cannot be read")
+
+    async with SqlLedger(url) as ledger:
+        await cut_off(ledger, "t1", "t2")
+        with pytest.raises(LedgerLocked, match="t1"):
+            [found async for found in recover(ledger, resume, tries=None)]
+
+
+async def test_a_turn_of_a_newer_version_keeps_nobody_from_the_others(open_council: Open, url: str) -> None:
+    async with SqlLedger(url) as ledger:
+        await ledger.admit(session_id="t0", turn_id="t0", message="?", options={**OPTIONS, "telepathy": True})
+        await cut_off(ledger, "t1")
+    async with open_council(ledger=SqlLedger(url), recover=False) as council:
+        found = {each.turn_id: each.error async for each in council.recover()}
+    assert isinstance(found["t0"], BadInput)
+    assert found["t1"] is None
 
 
 async def test_a_turn_that_lives_elsewhere_is_left_to_whoever_plays_it(open_council: Open, url: str) -> None:
