@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from consilium.council.admission import is_torn
 from consilium.council.council import Council
 from consilium.council.options import COUNCIL, AskOptions, complete
 from consilium.errors import BadRows, EngineLost, JobError, UnknownMember
@@ -127,6 +128,7 @@ class Job:
         """
         if self.spec.output.resolve() == self.spec.input.resolve():
             raise JobError(f"{self.spec.output} is the input too. Name another output.")
+        self._stopping = None  # whatever ended it before
         with self._files, Roll() as roll:
             is_new = self._files.read_index() is None
             index = await asyncio.to_thread(self._begin, roll)
@@ -239,7 +241,7 @@ class Job:
                 request: RowRequest | Result = reader.read(number, row)
             except (BadRows, UnknownMember) as error:
                 given = row.get("custom_id") if isinstance(row, Mapping) else None
-                named = given if isinstance(given, str) and given else f"line-{number}"
+                named = given if isinstance(given, str) and given and not is_torn(given) else f"line-{number}"
                 request = Result.of_error(named, self.spec.model, error)
             yield number, request
 
@@ -293,7 +295,7 @@ class Job:
         try:
             while not self._stopping and (request := next(due, None)) is not None:
                 await answered.put(request if isinstance(request, Result) else await answer(request))
-        except BaseException:
+        except Exception:
             self.drain("the job cannot go on")
             raise
 

@@ -22,7 +22,8 @@ from pathlib import Path
 from typing import Any
 
 from consilium.council.council import Council
-from consilium.errors import EngineLost, JobError, MissingExtra
+from consilium.errors import ConsiliumError, EngineLost, JobError, MissingExtra
+from consilium.evaluation.answers import all_of
 from consilium.jobs.executor import Answer, Run
 from consilium.jobs.footing import Footing
 from consilium.jobs.pacing import Pace
@@ -91,19 +92,25 @@ class RayExecutor:
             )
             workers = [made.remote(self._open_council, run, footing, Path.cwd()) for _ in range(self._workers)]
             try:
-                async with asyncio.timeout(START_S), asyncio.TaskGroup() as group:
-                    for worker in workers:
-                        group.create_task(_called(worker.ready.remote()))
+                await self._begun(workers)
                 yield [_answer(worker) for worker in workers]
                 await asyncio.gather(*(_called(worker.close.remote()) for worker in workers))
-            except TimeoutError as error:
-                raise JobError(
-                    f"{self._workers} workers were not ready within {START_S:.0f} s. See `ray status` for "
-                    "who has room, and ask for fewer or add nodes."
-                ) from error
             finally:
                 for worker in workers:
                     ray.kill(worker)
+
+    async def _begun(self, workers: Sequence[Any]) -> None:
+        """Wait until all workers are ready; raise what befell the first that is not."""
+        try:
+            async with asyncio.timeout(START_S):
+                await all_of([_called(worker.ready.remote()) for worker in workers])
+        except TimeoutError as error:
+            if isinstance(error, ConsiliumError):  # a locked ledger is one too
+                raise
+            raise JobError(
+                f"{self._workers} workers were not ready within {START_S:.0f} s. See `ray status` for "
+                "who has room, and ask for fewer or add nodes."
+            ) from error
 
 
 class _Worker:

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from consilium.council.admission import is_torn
 from consilium.council.options import AskOptions, addressed
 from consilium.errors import BadRows
 from consilium.members.catalogue import Catalogue
@@ -111,6 +112,8 @@ class RequestReader:
         return row[column]
 
     def _request(self, custom_id: str, model: str, message: str, max_tokens: int | None) -> RowRequest:
+        if is_torn(custom_id + message):
+            raise BadRows(f"{custom_id!r:.60}: the row holds half a character, a lone surrogate. Correct the line.")
         options = AskOptions(**{**self._options, **addressed(model, self._catalogue)})
         if max_tokens is not None:
             options["max_tokens"] = max_tokens

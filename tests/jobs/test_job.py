@@ -2,6 +2,7 @@
 
 import gc
 import json
+from contextlib import aclosing
 from pathlib import Path
 
 import pytest
@@ -49,6 +50,28 @@ async def test_the_callers_heap_is_left_as_it_was(harbour: Path, tmp_path: Path)
     frozen = [gc.get_freeze_count() async for _ in open_job(harbour, tmp_path).run()]
     assert all(frozen)
     assert gc.get_freeze_count() == 0
+
+
+async def test_the_same_job_runs_again_after_whatever_ended_it(harbour: Path, tmp_path: Path) -> None:
+    write(tmp_path, *(batch_line(name, "x") for name in "abcd"))
+    replies: list[EngineLost | str] = [EngineLost("gone")]
+    job = open_job(harbour, tmp_path, reply=lambda _prompt: replies[-1], concurrency=1)
+    with pytest.raises(EngineLost):
+        await results(job)
+    replies.append("aye")
+    async with aclosing(job.run()) as begun:
+        async for _ in begun:
+            break
+    await results(job)
+    assert sorted(written(tmp_path)) == list("abcd")
+
+
+async def test_half_a_character_is_the_fault_of_its_row(harbour: Path, tmp_path: Path) -> None:
+    write(tmp_path, batch_line("a", "x"), batch_line("b", "cut \ud83d"), batch_line("\ud83d", "x"))
+    with pytest.raises(BadRows, match="line 2: 'b': the row holds half a character"):
+        await results(open_job(harbour, tmp_path))
+    found = await results(open_job(harbour, tmp_path, broken="skip"))
+    assert {name: bool(result.error) for name, result in found.items()} == {"a": False, "b": True, "line-3": True}
 
 
 async def test_running_again_finishes_what_is_missing(harbour: Path, tmp_path: Path) -> None:
