@@ -26,7 +26,7 @@ from consilium.learning.credit import credits
 from consilium.ledger.entries import BesideEntry, DecisionEntry, TurnLog
 from consilium.members.catalogue import Catalogue
 from consilium.routing.protocol import Decision, Request, shares
-from consilium.routing.selection import Selection
+from consilium.routing.selection import Selection, affordable
 
 DRAWS = 500
 KEPT = 0.03
@@ -136,7 +136,14 @@ class Learner:
         if not free:
             return decided
         last, names = free[-1], list(self.catalogue.members)
-        may = [name for name in names if name == last or name not in (*seated, *request.must_not_sit)]
+        tokens = {name: member.persona.sampling.max_tokens for name, member in self.catalogue.members.items()}
+        stay = [name for name in seated if name != last]
+        may = [
+            name
+            for name in names
+            if name == last
+            or (name not in (*seated, *request.must_not_sit) and affordable((*stay, name), tokens, request))
+        ]
         places = [names.index(name) for name in may]
         chance = _chance(self.selection.seed, decided.digest, request)
         first = names.index(static.seats[0].member)
@@ -149,7 +156,7 @@ class Learner:
         shares_ = _mixed(shares_, static.seats[0].member, may, self.selection.exploration)
         drawn = may[int(chance.choice(len(may), p=shares_))]
         chosen = [drawn if name == last else name for name in seated]
-        certain = dict.fromkeys([name for name in seated if name != last], 1.0)
+        certain = dict.fromkeys(stay, 1.0)
         return replace(
             decided,
             seats=shares(decided.scores, sorted(chosen, key=lambda name: -decided.scores[name])),

@@ -28,6 +28,8 @@ Method: TypeAlias = Literal["ips", "snips", "dr"]
 CONFIDENCE = 0.95
 LEAST_EFFECTIVE = 30.0
 """Effective turns below which nothing is estimated."""
+LEAST_SESSIONS = 10
+"""Sessions below which nothing is estimated: bounds are of how these differ, and one session's do not."""
 MOST_UNSUPPORTED = 0.05
 """Share of the router's choices that may lie where the logged one never went."""
 
@@ -94,6 +96,11 @@ def check_overlap(logged: Logged, name: str = "the router") -> None:
         raise ThinOverlap(
             f"{len(logged.outcomes)} scored turns tell as much of {name} as {logged.effective:.1f} of its own would; "
             f"at least {LEAST_EFFECTIVE:.0f} are needed. Log more turns, or more exploration."
+        )
+    if (sessions := len(set(logged.sessions))) < LEAST_SESSIONS:
+        raise ThinOverlap(
+            f"{len(logged.outcomes)} scored turns are of {sessions} sessions, whose turns are alike; at least "
+            f"{LEAST_SESSIONS} sessions are needed for bounds of {name}'s worth. Log more of them."
         )
 
 

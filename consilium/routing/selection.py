@@ -93,7 +93,7 @@ class Selection:
     ) -> tuple[list[str], dict[str, float]]:
         """Return who sits after chance had its say, and with what probability each might have."""
         last = seated[-1]
-        others = [name for name in ranked if name not in seated and _affordable((*seated[:-1], name), tokens, request)]
+        others = [name for name in ranked if name not in seated and affordable((*seated[:-1], name), tokens, request)]
         if not self.exploration or not others or last in request.must_sit:
             return seated, dict.fromkeys(seated, 1.0)
         propensities = {
@@ -114,13 +114,13 @@ def _filled(ranked: Sequence[str], worth: Sequence[str], tokens: Mapping[str, in
         if name in seated:
             continue
         wanted = name in worth or len(seated) < request.min_seats
-        room = len(seated) < request.seats and _affordable((*seated, name), tokens, request)
+        room = len(seated) < request.seats and affordable((*seated, name), tokens, request)
         if not seated or (wanted and room):
             seated.append(name)
     return seated
 
 
-def _affordable(seated: Sequence[str], tokens: Mapping[str, int], request: Request) -> bool:
+def affordable(seated: Sequence[str], tokens: Mapping[str, int], request: Request) -> bool:
     """Say whether what these may speak together is within the caller's budget."""
     return request.token_budget is None or sum(tokens[name] for name in seated) <= request.token_budget
 

@@ -167,3 +167,31 @@ def test_limits_hold_whatever_was_learned(catalogue: Catalogue) -> None:
         assert "m5" in seated
         assert "m3" not in seated
         assert decision.propensities["m5"] == 1
+
+
+def test_the_token_budget_holds_whatever_was_learned(catalogue: Catalogue) -> None:
+    world = World(catalogue, 2)
+    for _ in range(60):
+        world.turn()
+    possible: dict[int | None, list[int]] = {None: [], catalogue.get("base").persona.sampling.max_tokens: []}
+    for _ in range(20):
+        _, static = world.static()
+        exploring = replace(world.learner, selection=Selection(exploration=0.2))
+        learner = _talkative(exploring, static.seats[0].member)
+        for budget, counts in possible.items():
+            request = Request(message="", seats=1, token_budget=budget)
+            decision = learner.decide(static, request, world.beliefs, "digest")
+            counts.append(sum(chance > 0 for chance in decision.propensities.values()))
+    free, bound = possible.values()
+    assert min(free) > 1
+    assert set(bound) == {1}
+
+
+def _talkative(learner: Learner, but: str) -> Learner:
+    """Return the same where everybody but one speaks for longer."""
+    members = dict(learner.catalogue.members)
+    for name, member in members.items():
+        sampling = member.persona.sampling
+        longer = sampling.model_copy(update={"max_tokens": sampling.max_tokens + (name != but)})
+        members[name] = replace(member, persona=member.persona.model_copy(update={"sampling": longer}))
+    return replace(learner, catalogue=replace(learner.catalogue, members=members))

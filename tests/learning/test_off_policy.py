@@ -110,6 +110,8 @@ def test_thin_overlap_is_refused_in_words() -> None:
     few = np.where(np.arange(TURNS) < 10, log.target, 0)
     with pytest.raises(ThinOverlap, match=r"400 scored turns tell as much"):
         check_overlap(replace(log, target=few))
+    with pytest.raises(ThinOverlap, match="400 scored turns are of 3 sessions"):
+        check_overlap(replace(log, sessions=[str(number % 3) for number in range(TURNS)]))
     nothing = {name: np.zeros(0) for name in ("outcomes", "behaviour", "target", "predicted", "expected")}
     empty = Logged(**nothing, unsupported=np.zeros(0), sessions=[])
     with pytest.raises(ThinOverlap, match="0 scored turns"):
