@@ -6,7 +6,7 @@ Every fast stage is fitted on the same examples and weighed on the same others; 
 table says. *entropy*: of one decision, *use*: of the mean decision on an equal number of requests of each member, both
 as shares of the largest; *regret*: nats a token by which the reference of a member's held-out row is likelier under the
 best speaker than under the first member (``--heard`` rows of each; what members answer is kept in ``--work``); *ms*: a
-decision on 64 tokens, the median of 100, one thread. Last line JSON.
+decision on 64 tokens, the median of 100, one thread, in time of the process. Last line JSON.
 """
 
 import argparse
@@ -153,14 +153,14 @@ def entropy(shares: NDArray[np.float64]) -> float:
 
 
 def milliseconds(stage: FastStage) -> float:
-    """Return what a decision takes, the median."""
+    """Return what a decision takes, the median, whatever else the machine does."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     spans = []
     for _ in range(110):
-        started = time.perf_counter()
+        started = time.process_time()
         stage.decide([LONG])
-        spans.append(1e3 * (time.perf_counter() - started))
+        spans.append(1e3 * (time.process_time() - started))
     torch.set_num_threads(threads)
     return statistics.median(spans[10:])
 

@@ -12,6 +12,7 @@ import typer
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from consilium.cli.consoles import aside, out, provisioning
+from consilium.cli.evaluating import writable
 from consilium.cli.options import (
     AsJson,
     Database,
@@ -103,6 +104,7 @@ def run(
         from consilium.jobs.frames import import_pyarrow
 
         import_pyarrow()
+        writable(parquet)
     where = given(executor=executor, workers=workers, ray_address=ray_address)
     job = _job(
         where | given(deadline_s=deadline, database=database, personas=personas),

@@ -11,6 +11,7 @@ import typer
 from rich.markup import escape
 
 from consilium.cli.consoles import aside, out, provisioning
+from consilium.cli.evaluating import writable
 from consilium.cli.options import AsJson, Database, Personas, examples, given
 from consilium.cli.rendering import clean, shortened
 from consilium.errors import BadScript
@@ -63,6 +64,7 @@ def play(
     from consilium.scripts.tape import Tape
 
     script = Script.read(file, variables=_variables(variables or []))
+    record = record and writable(record)
     tape = Tape.read(replay) if replay else Tape()
     with provisioning() as progress:
         settings = given(personas=personas, database=database, progress=progress)

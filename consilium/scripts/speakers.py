@@ -67,7 +67,8 @@ class SpeakerPolicy:
         if step.turn.members:
             return
         self._ordered += 1
-        chosen = [name for name in names.values() if name in self._casting.chosen]
+        spoke = [seat.member for seat in turn.seats if seat.role == "speaker"]  # and no chair
+        chosen = [name for name in spoke if name in self._casting.chosen]
         self._round.update(chosen)
         if chosen:
             self._next = self._casting.chosen.index(chosen[-1]) + 1

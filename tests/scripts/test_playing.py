@@ -15,6 +15,7 @@ from tests.support.scripts import SAID, open_for, play_text, seated, write_scrip
 
 SAY = '[[turns]]\nsay = "a"\n'
 BY_MATE = "[[turns]]\nplayed_by = 'mate'\nmembers = ['clerk']\n"
+CHAIRED = ["clerk pilot clerk", "mate clerk clerk", "pilot mate clerk"]
 CHAIN = ["clerk", "mate", "pilot", "mate", "pilot"]
 
 
@@ -29,6 +30,7 @@ def speakers(policy: str, more: str = "", turns: int = 5) -> str:
         (speakers("router", "seats = 1", turns=1), ["pilot"]),
         (speakers("round-robin", turns=4), ["clerk", "pilot", "mate", "clerk"]),
         (speakers("round-robin", "seats = 2", turns=3), ["clerk pilot", "mate clerk", "pilot mate"]),
+        (speakers("round-robin", "seats = 2", turns=3) + "method = 'chair'\n", CHAIRED),
         (speakers("round-robin", "may_follow = {clerk = ['mate'], mate = ['pilot']}"), CHAIN),
         ("[cast]\nmute = ['pilot']\n" + speakers("round-robin", turns=3), ["clerk", "mate", "clerk"]),
         ("[cast]\npinned = ['clerk']\n" + speakers("round-robin", turns=2), ["pilot clerk", "mate clerk"]),
