@@ -7,7 +7,7 @@ from consilium.learning.off_policy import difference
 from consilium.learning.scored import Scored, logged
 
 RECENT = 300
-"""Newest scored turns that are looked at."""
+"""Newest turns, of which the scored ones are looked at: where fewer than one in six is, they are too few to act on."""
 LEAST_TURNS = 50
 """Of them, turns that the learner decided, below which it is given the benefit of the doubt."""
 
