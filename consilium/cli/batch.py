@@ -12,7 +12,6 @@ import typer
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from consilium.cli.consoles import aside, out, provisioning
-from consilium.cli.evaluating import writable
 from consilium.cli.options import (
     AsJson,
     Database,
@@ -25,6 +24,7 @@ from consilium.cli.options import (
     examples,
     given,
 )
+from consilium.cli.places import writable
 from consilium.cli.rendering import clean
 from consilium.errors import BadSettings, JobError
 

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import os
 import shlex
 import sys
 from argparse import ArgumentParser
@@ -16,7 +15,8 @@ from rich.table import Table
 
 from consilium.cli.consoles import aside, out, provisioning
 from consilium.cli.options import AsJson, Personas, examples, given
-from consilium.errors import BadRows, BadSettings
+from consilium.cli.places import drawable, writable
+from consilium.errors import BadRows
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -82,8 +82,8 @@ def eval_members_command(
     """
     from consilium.evaluation.tasks import Tasks
 
-    page = page and drawable(page)
     settings, catalogue, chosen = chosen_members(members, data, personas, precision)
+    page = page and drawable(page)
     control = None if multitask is None else _control(multitask, catalogue)
     tasks = Tasks(catalogue.members.values(), data, sample=sample, seed=seed)
     matrix = measure_members(
@@ -228,28 +228,6 @@ def base_of(settings: "Settings", reference: str | None = None) -> "Base":
 
     with provisioning() as progress:
         return open_base(reference or settings.base, cache=settings.cache_dir, progress=progress)
-
-
-def writable(path: Path) -> Path:
-    """Return a file's path, whose folder is made where it is not there: before hours are spent on what goes there.
-
-    Raises `BadSettings` where it cannot be written.
-    """
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise BadSettings(f"{path.parent} cannot be made: {error.strerror}. Name another place.") from error
-    if path.is_dir() or not os.access(path.parent, os.W_OK):
-        raise BadSettings(f"{path} cannot be written. Name a file in a folder of yours.")
-    return path
-
-
-def drawable(page: Path) -> Path:
-    """Return the same for a page with pictures. Raises `MissingExtra` too, where they cannot be drawn."""
-    from consilium.evaluation.pictures import empty
-
-    empty(1, 1)
-    return writable(page)
 
 
 def bar_of(title: str) -> Progress:

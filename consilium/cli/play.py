@@ -11,8 +11,8 @@ import typer
 from rich.markup import escape
 
 from consilium.cli.consoles import aside, out, provisioning
-from consilium.cli.evaluating import writable
 from consilium.cli.options import AsJson, Database, Personas, examples, given
+from consilium.cli.places import writable
 from consilium.cli.rendering import clean, shortened
 from consilium.errors import BadScript
 

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from consilium.cli.consoles import aside
-from consilium.cli.evaluating import bar_of, base_of, command_line, opened, writable
+from consilium.cli.evaluating import bar_of, base_of, command_line, opened
 from consilium.cli.options import Database, Personas, examples
+from consilium.cli.places import writable
 
 if TYPE_CHECKING:
     import numpy as np
@@ -72,8 +73,8 @@ def train_router(
 
     settings, catalogue = opened(personas)
     check_size(len(catalogue.members))
-    path = writable(output or catalogue.root / ROUTER_FILE)
     requests = gather(catalogue, data, more, rows=rows, seed=seed)
+    path = writable(output or catalogue.root / ROUTER_FILE)
     if from_ledger:
         requests = _with_logged(requests, settings, database, catalogue, seed)
     likelihoods = {} if heard is None else _heard(settings, catalogue, requests, data, more, heard, work)

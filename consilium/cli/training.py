@@ -16,9 +16,9 @@ from consilium.cli.evaluating import (
     measure_members,
     opened,
     show,
-    writable,
 )
 from consilium.cli.options import Personas, examples
+from consilium.cli.places import writable
 from consilium.errors import AdapterRefused, BadSettings
 
 if TYPE_CHECKING:

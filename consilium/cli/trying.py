@@ -10,8 +10,9 @@ import typer
 from rich.table import Table
 
 from consilium.cli.consoles import aside, out
-from consilium.cli.evaluating import Rounding, bar_of, base_of, command_line, drawable, opened
+from consilium.cli.evaluating import Rounding, bar_of, base_of, command_line, opened
 from consilium.cli.options import AsJson, Personas, examples
+from consilium.cli.places import drawable
 from consilium.cli.routing import Data, More, Rows, Seed
 from consilium.cli.trials import hear, try_all
 from consilium.errors import BadSettings
@@ -84,9 +85,9 @@ def eval_router(
     from consilium.routing.requests import gather
     from consilium.routing.router_file import read_router
 
-    page = page and drawable(page)
     settings, catalogue = opened(personas, precision)
     requests = gather(catalogue, data, more, rows=rows, seed=seed)
+    page = page and drawable(page)
     base, files = base_of(settings, BUILT_IN), _fitted(catalogue, file or [])
     asked = _work(catalogue, data, more, heard, seed)
     shared = _shared(base, files.values(), work)

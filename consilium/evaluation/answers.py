@@ -3,10 +3,11 @@
 import asyncio
 import hashlib
 import json
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
+from consilium.concurrency import all_of
 from consilium.engines.protocol import Continuation, Engine, Likelihood, Message, Prompt, Spoken
 from consilium.errors import EngineLost
 from consilium.evaluation.arms import Arm
@@ -18,7 +19,6 @@ AT_ONCE = 64
 SCORED_AT_ONCE = 16
 """Continuations in one call."""
 
-Result = TypeVar("Result")
 OnDone = Callable[[int], None]
 """Told how many more rows were answered."""
 
@@ -92,16 +92,6 @@ class Answers:
             if isinstance(piece, Spoken):
                 return piece.text
         raise EngineLost(f"{arm.member.name!r} ended without a statement to {row.request!r:.60}.")
-
-
-async def all_of(work: Sequence[Coroutine[Any, Any, Result]]) -> list[Result]:
-    """Return the results in order; of errors the first, once the others' work is cancelled."""
-    try:
-        async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(each) for each in work]
-    except ExceptionGroup as errors:
-        raise errors.exceptions[0] from errors
-    return [task.result() for task in tasks]
 
 
 def _asked(messages: Sequence[Message]) -> list[tuple[str, str]]:

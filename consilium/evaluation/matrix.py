@@ -4,8 +4,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 
+from consilium.concurrency import all_of
 from consilium.engines.protocol import Likelihood
-from consilium.evaluation.answers import Answers, OnDone, all_of
+from consilium.evaluation.answers import Answers, OnDone
 from consilium.evaluation.arms import Arm, prompted, seated
 from consilium.evaluation.bootstrap import Interval, loss_interval, paired_interval
 from consilium.evaluation.work import Work

@@ -23,12 +23,12 @@ from lm_eval.models.utils import normalize_gen_kwargs
 from pydantic import TypeAdapter
 from tqdm import tqdm
 
+from consilium.concurrency import all_of
 from consilium.council.council import Council
 from consilium.council.options import COUNCIL, AskOptions, addressed, complete
 from consilium.council.portal import Portal
 from consilium.engines.protocol import Continuation, Delta, Engine, Message, Prompt
 from consilium.errors import BadInput, ConsiliumError
-from consilium.evaluation.answers import all_of
 from consilium.integrations.conversation import Asked, asked
 from consilium.jobs.pacing import Pace, PacedEngine
 from consilium.members.persona import SamplingDefaults

@@ -21,9 +21,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from consilium.concurrency import all_of
 from consilium.council.council import Council
 from consilium.errors import ConsiliumError, EngineLost, JobError, MissingExtra
-from consilium.evaluation.answers import all_of
 from consilium.jobs.executor import Answer, Run
 from consilium.jobs.footing import Footing
 from consilium.jobs.pacing import Pace

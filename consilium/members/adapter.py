@@ -32,9 +32,8 @@ _DTYPE_BYTES = {"F32": 4, "F16": 2, "BF16": 2}
 class LoraSettings(BaseModel):
     """The part of PEFT's ``adapter_config.json`` that plain LoRA needs; any other key is refused."""
 
-    model_config = ConfigDict(
-        extra="forbid", frozen=True, strict=True
-    )  # other readers of the file may coerce otherwise
+    # strictly: what coerces here may be coerced otherwise by others that read the file
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
     peft_type: Literal["LORA"] = "LORA"
     task_type: Literal["CAUSAL_LM"] = "CAUSAL_LM"

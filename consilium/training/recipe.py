@@ -116,7 +116,7 @@ def train_adapter(
     keep_freed_memory()
     chosen, chosen_by = lessons[: recipe.limit], _spread(dev, DEV_ROWS)
     _check_lengths((*chosen, *chosen_by), base)
-    run = Run(work, recipe, (*chosen, *chosen_by), base, seed)
+    run = Run(work, recipe, chosen, chosen_by, base, seed)
     finished = run.finished if (work / "adapter" / WEIGHTS_FILE).is_file() else None
     if finished is None:
         last = _last_checkpoint(work)

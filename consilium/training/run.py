@@ -19,9 +19,11 @@ _RUN_FILE = "run.json"
 class Run:
     """Keeps ``run.json`` in the folder of a training run, so that only the same run is ever gone on with."""
 
-    def __init__(self, work: Path, recipe: Recipe, lessons: Sequence[Lesson], base: Base, seed: int) -> None:
+    def __init__(
+        self, work: Path, recipe: Recipe, lessons: Sequence[Lesson], dev: Sequence[Lesson], base: Base, seed: int
+    ) -> None:
         self._file = work / _RUN_FILE
-        self._fingerprint = _fingerprint(recipe, lessons, base, seed)
+        self._fingerprint = _fingerprint(recipe, lessons, dev, base, seed)
         self._started = time.monotonic()
         record = self._recorded(work)
         self._before = float(record.get("seconds", 0.0))
@@ -63,8 +65,8 @@ class Run:
         return record
 
 
-def _fingerprint(recipe: Recipe, lessons: Sequence[Lesson], base: Base, seed: int) -> str:
-    digest = hashlib.sha256(json.dumps([base.name, recipe.model_dump_json(), seed]).encode())
-    for lesson in lessons:
+def _fingerprint(recipe: Recipe, lessons: Sequence[Lesson], dev: Sequence[Lesson], base: Base, seed: int) -> str:
+    digest = hashlib.sha256(json.dumps([base.name, recipe.model_dump_json(), seed, len(lessons)]).encode())
+    for lesson in (*lessons, *dev):
         digest.update(json.dumps([lesson.system_prompt, lesson.row.request, lesson.row.replies[0]]).encode())
     return digest.hexdigest()

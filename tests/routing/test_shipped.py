@@ -7,7 +7,7 @@ from consilium.routing.classifier import Example
 from consilium.routing.hierarchical import HierarchicalRouter
 from consilium.routing.injections import INJECTIONS_HELD_OUT, injected
 from consilium.routing.protocol import Request
-from consilium.routing.router_file import ROUTER_FILE, read_router
+from consilium.routing.router_file import MAX_BYTES, MAX_MEMBERS, ROUTER_FILE, read_router
 from consilium.settings import data_folder
 from tests.support.council import real_base
 
@@ -62,3 +62,13 @@ async def test_injected_instructions_move_at_most_one_in_twenty(
     for plain, shown in injected(own, list(catalogue.members), INJECTIONS_HELD_OUT, 100, seed=1):
         moved += await seated(router, plain.message) != await seated(router, shown.message)
     assert moved <= 5
+
+
+def test_as_many_members_as_are_allowed_find_room_in_a_file_and_no_more() -> None:
+    file = read_router(data_folder("personas") / ROUTER_FILE)
+    members = len(file.card.members)
+    sizes = {name: tensor.numel() * tensor.element_size() for name, tensor in file.tensors.items()}
+    of_members = ("fine.votes", "deep.references", "deep.weights", "deep.centres")
+    each = sum(sizes[name] for name in of_members) / members
+    common = sum(sizes.values()) - members * each
+    assert common + MAX_MEMBERS * each < MAX_BYTES < common + (MAX_MEMBERS + 1) * each
