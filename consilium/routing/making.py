@@ -88,7 +88,7 @@ def make_router(
     known, weighing, nobodys = (as_read(part, called) for part in named)
     read = _reading(encoder, settings.depth, kept, called, on_step)
     deep = _fit_deep(_both(known, nobodys), stays, read, settings, seed)
-    guessed = _guessed(deep, [*(each.message for each in nobodys.examples), *unlabelled], read)
+    guessed = _guessed(deep, [*(each.message for each in nobodys.examples), *unlabelled], read, called)
     stage = fit_fast(known, weighing, group_of, encoder, settings, guessed=guessed, seed=seed, on_step=on_step)
     certain, shares, decided = _together(stage, deep, weighing, read)
     regret = _fit_regret(examples, open_work, heard or {}, members, deep, read, decided)
@@ -316,12 +316,14 @@ def certainty(fast: "Tensor", deep: "Tensor", shares: tuple[float, float], label
     return max(float(sure[order][allowed[-1]]), float(sure.quantile(ASKED))) if len(allowed) else 2.0
 
 
-def _guessed(deep: DeepPath, messages: Sequence[str], read: "Callable[[Sequence[str]], Tensor]") -> Labelled | None:
-    """Return messages with what the deep stage thinks of them; None where there are none."""
+def _guessed(
+    deep: DeepPath, messages: Sequence[str], read: "Callable[[Sequence[str]], Tensor]", called: Sequence[str]
+) -> Labelled | None:
+    """Return messages as a router reads them, with what the deep stage thinks of them; None where there are none."""
     if not messages:
         return None
     examples = [Example(message=message, member="") for message in messages]
-    return Labelled(examples=examples, targets=deep.logits(read(messages)).softmax(-1))
+    return as_read(Labelled(examples=examples, targets=deep.logits(read(messages)).softmax(-1)), called)
 
 
 def _in_parts(messages: Sequence[str]) -> Iterator[Sequence[str]]:
