@@ -4,10 +4,11 @@ usage: python benchmarks/router_newcomers.py --data DIR [--data DIR] [--more DIR
        [--members a,b] [--work storage/router] [--page FILE]
 
 Each member in turn is left out of fitting, all of whose requests go, and is then added to the finished router by the
-first ``--examples`` of its rows; nobody is heard, which decides who sits, and not who is likeliest. *recall*: its
-requests, raw and phrased, for which it is then the likeliest; *others*, *others_before*: how often the requests of the
-rest find their member with and without it; *seconds*: the first decision with it, for which its examples are read and
-its margin is set, with the model loaded. Last line JSON.
+first ``--examples`` of its rows; nobody is heard, which decides who sits, and not who is likeliest. *raw*, *phrased*:
+its requests as they are, and as the router's page has them under unseen instructions, for which it is then the
+likeliest; *recall*: both together, as many of each; *others*, *others_before*: how often those of the rest find their
+member with and without it; *seconds*: the first decision with it, for which its examples are read and it is fitted
+beside the others, with the model loaded. Last line JSON.
 """
 
 import argparse
@@ -18,6 +19,7 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from random import Random
 
 from consilium.evaluation.markdown import percent, table
 from consilium.members.base import BUILT_IN, Base, open_base
@@ -32,9 +34,10 @@ from consilium.routing.states import KeptStates
 from consilium.settings import Settings
 from consilium.training.data import data_of, split_of
 
-TRIED = 200
-"""Requests of each member."""
-FIGURES = ("recall", "others", "others_before", "seconds")
+KINDS = ("raw", "phrased")
+TRIED = 100
+"""Requests of each kind and member."""
+FIGURES = (*KINDS, "recall", "others", "others_before", "seconds")
 
 
 class Trial:
@@ -51,8 +54,7 @@ class Trial:
         self.group_of = catalogue.group_of
         self.base = base
         self.work = arguments.work
-        alone = [*self.requests.trials["raw"], *self.requests.trials["phrased"]]
-        self.tried = [each for name in self.group_of for each in _some([one for one in alone if one.member == name])]
+        self.tried = {kind: _some(self.requests.trials[kind]) for kind in KINDS}
 
     def add(self, name: str, examples: Sequence[str]) -> dict[str, float]:
         """Fit without a member, add it, and return what the table says of it."""
@@ -74,29 +76,37 @@ class Trial:
         seconds = time.perf_counter() - started
         read = KeptStates(encoder, self.base.name, self.work)
         alone, joined = (Cascade(file, self.base, newcomers, read) for newcomers in ({}, {name: examples}))
-        read([alone.read(each.message) for each in self.tried])  # together, which is faster than one by one
-        before, after = self._found(alone), self._found(joined)
-        own = [each.member == name for each in self.tried]
+        for examples in self.tried.values():
+            read([alone.read(each.message) for each in examples])  # together, which is faster than one by one
+        before, after = ({kind: _found(each, self.tried[kind]) for kind in KINDS} for each in (alone, joined))
+        own = {kind: [each.member == name for each in self.tried[kind]] for kind in KINDS}
+        recalls = {kind: _share(after[kind], own[kind], True) for kind in KINDS}
         return {
-            "recall": _share(after, own, True),
-            "others": _share(after, own, False),
-            "others_before": _share(before, own, False),
+            **recalls,
+            "recall": statistics.fmean(recalls.values()),
+            "others": statistics.fmean(_share(after[kind], own[kind], False) for kind in KINDS),
+            "others_before": statistics.fmean(_share(before[kind], own[kind], False) for kind in KINDS),
             "seconds": seconds,
         }
 
-    def _found(self, cascade: Cascade) -> list[bool]:
-        """Return whether the likeliest member is the right one, of each request."""
-        found = [cascade.scores(each.message).scores for each in self.tried]
-        likeliest = [max(scores, key=scores.__getitem__) for scores in found]
-        return [name == each.member for name, each in zip(likeliest, self.tried, strict=True)]
+
+def _found(cascade: Cascade, tried: Sequence[Example]) -> list[bool]:
+    """Return whether the likeliest member is the right one, of each request."""
+    found = [cascade.scores(each.message).scores for each in tried]
+    likeliest = [max(scores, key=scores.__getitem__) for scores in found]
+    return [name == each.member for name, each in zip(likeliest, tried, strict=True)]
 
 
 def _share(found: Sequence[bool], own: Sequence[bool], wanted: bool) -> float:
     return statistics.fmean(right for right, of_newcomer in zip(found, own, strict=True) if of_newcomer == wanted)
 
 
-def _some(examples: Sequence[Example]) -> Sequence[Example]:
-    return examples[:: max(1, len(examples) // TRIED)][:TRIED]
+def _some(examples: Sequence[Example]) -> list[Example]:
+    """Draw so many of each member."""
+    by_member: dict[str, list[Example]] = {}
+    for each in examples:
+        by_member.setdefault(each.member, []).append(each)
+    return [each for own in by_member.values() for each in Random(0).sample(own, min(TRIED, len(own)))]
 
 
 def page(found: Mapping[str, Mapping[str, float]]) -> str:

@@ -1,6 +1,6 @@
 """The deep stage: what the base itself makes of a request midway, and which member that points to."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Self
 
@@ -24,16 +24,20 @@ DIRECTIONS = 200
 """In which states of different requests differ most, measured by how much those of one member's do."""
 CHARACTERS = 1_600
 """Of a message that are read: as many from its beginning as from its end."""
-LOST = 0.007
+LOST = 0.005
 """Share of the other members' requests that a member added later may take from them."""
-_REFERENCES = 150
-"""States of each member that are kept to hold a newcomer to that."""
+_REFERENCES = 300
+"""Requests of each member that are kept to hold a newcomer to that."""
+_FOLDS = 4
+"""Parts of them, each of which is weighed by what was fitted on the others."""
 _PENALTY = 1e-2
 """Of large weights (L2)."""
 _STAY_PENALTY = 3e-2
 """The same, of those that tell follow-ups, of which few are known."""
 _NEVER = -30.0
 """The logit of what does not happen."""
+_KEPT = torch.float8_e4m3fn
+"""What references are kept in: rounding is little beside how far one member's requests lie apart."""
 
 
 class StateEncoder:
@@ -76,15 +80,13 @@ class DeepPath:
     directions: "Tensor"
     """[states, hidden, directions / states]; along each, one member's requests have variance 1."""
     weights: "Tensor"
-    """[members, directions]."""
+    """[members, directions]; newcomers come last."""
     bias: "Tensor"
     """[members]."""
     centres: "Tensor"
     """Mean of each member's requests, [members, directions]."""
     references: "Tensor"
-    """Some requests of the fitted members that are known to be decided rightly, [references, directions]."""
-    margins: "Tensor"
-    """What was added to each newcomer's logits, [newcomers]; they come last among the members."""
+    """Requests that newcomers leave to whose they are, float8, [references, directions]."""
     stay_weights: "Tensor"
     """[directions]."""
     stay_bias: "Tensor"
@@ -121,10 +123,6 @@ class DeepPath:
         fitted = [regression(part, targets, _PENALTY) for part in torch.chunk(points, len(mean), -1)]
         weights = torch.cat([each for each, _ in fitted], -1) / len(fitted)
         bias = torch.stack([each for _, each in fitted]).mean(0)
-        right = (points @ weights.T + bias).argmax(-1) == labels
-        drawn = torch.randperm(len(points), generator=torch.Generator().manual_seed(0))
-        drawn = drawn[right[drawn]]
-        kept = torch.cat([drawn[labels[drawn] == member][:_REFERENCES] for member in range(targets.shape[-1])])
         stay_weights, stay_bias = _telling(points[:0] if stays is None else _points(stays - mean, projection), points)
         return cls(
             mean=mean,
@@ -132,18 +130,13 @@ class DeepPath:
             weights=weights,
             bias=bias,
             centres=_means(points, labels, targets.shape[-1]),
-            references=points[kept].half(),
-            margins=torch.zeros(0),
+            references=points[:0].to(_KEPT),
             stay_weights=stay_weights,
             stay_bias=stay_bias,
         )
 
     def logits(self, states: "Tensor") -> "Tensor":
-        """Return logits of the members, [requests, members], for states, [requests, states, hidden].
-
-        A newcomer's is the likeliest fitted member's, plus how much closer its own centre lies than the closest of
-        theirs.
-        """
+        """Return logits of the members, [requests, members], for states, [requests, states, hidden]."""
         return self._logits(self.points(states))
 
     def staying(self, states: "Tensor") -> "Tensor":
@@ -158,27 +151,59 @@ class DeepPath:
         return _points(states - self.mean, self.directions)
 
     def _logits(self, points: "Tensor") -> "Tensor":
-        fitted = points @ self.weights.T + self.bias
-        if not len(self.margins):
-            return fitted
-        nearness = points @ self.centres.T - self.centres.square().sum(-1) / 2
-        old, new = nearness[:, : len(self.weights)], nearness[:, len(self.weights) :]
-        closer = new - old.amax(-1, keepdim=True) + self.margins
-        return torch.cat([fitted, fitted.amax(-1, keepdim=True) + closer], -1)
+        return points @ self.weights.T + self.bias
+
+    def held_to(self, states: "Tensor", labels: "Tensor") -> Self:
+        """Return the same with requests that members added later are held to: the first of each, decided rightly.
+
+        It should not have been fitted on them: it is surer of what it was fitted on than of what will be asked.
+
+        Args:
+            states: of requests, [requests, states, hidden].
+            labels: the number of the right member of each, [requests].
+        """
+        points = self.points(states)
+        right = self._logits(points).argmax(-1) == labels
+        of_each = [(right & (labels == member)).nonzero().squeeze(1) for member in range(len(self.weights))]
+        return replace(self, references=points[torch.cat([part[:_REFERENCES] for part in of_each])].to(_KEPT))
 
     def with_member(self, states: "Tensor") -> Self:
         """Return the same with one member more, known by states of its requests, [requests, states, hidden].
 
-        Its margin is what lets it take no more than `LOST` of the others' reference requests from them.
+        Its weights are those of a logistic regression of its requests against the references, by which the others'
+        stay as they are. Its bias is what lets it take no more than `LOST` of the references.
         """
-        centre = self.points(states).mean(0, keepdim=True)
-        unbiased = replace(
-            self, centres=torch.cat([self.centres, centre]), margins=torch.cat([self.margins, torch.zeros(1)])
+        own, others = self.points(states), self.references.float()
+        part = torch.arange(len(others)) % _FOLDS
+        leads = [
+            others[part == fold] @ self._beside(own, others[part != fold]) - self._logits(others[part == fold]).amax(-1)
+            for fold in range(_FOLDS)
+        ]
+        bias = -torch.quantile(torch.cat(leads), 1 - LOST) if len(others) else torch.zeros(())
+        return replace(
+            self,
+            weights=torch.cat([self.weights, self._beside(own, others)[None]]),
+            bias=torch.cat([self.bias, bias[None]]),
+            centres=torch.cat([self.centres, own.mean(0, keepdim=True)]),
+            references=torch.cat([others, own]).to(_KEPT),
         )
-        logits = unbiased._logits(self.references.float())
-        lead = logits[:, -1] - logits[:, :-1].amax(-1)
-        margin = -torch.quantile(lead, 1 - LOST)
-        return replace(unbiased, margins=torch.cat([self.margins, margin[None]]))
+
+    def _beside(self, own: "Tensor", others: "Tensor") -> "Tensor":
+        """Return a newcomer's weights, [directions]: its own points, together, count as much as those of one member."""
+        points = torch.cat([others, own]).double()
+        known = (points @ self.weights.double().T + self.bias).logsumexp(-1)
+        wanted = torch.arange(len(points)) >= len(others)
+        counts = torch.where(wanted, max(len(others), 1) / len(self.weights) / len(own), 1.0)
+        weights = torch.zeros(points.shape[-1], dtype=points.dtype, requires_grad=True)
+        bias = torch.zeros((), dtype=points.dtype, requires_grad=True)
+
+        def loss() -> "Tensor":
+            lead = points @ weights + bias - known
+            lost = torch.nn.functional.binary_cross_entropy_with_logits(lead, wanted.double(), counts)
+            return lost + _PENALTY * weights.square().sum()
+
+        _minimise(loss, [weights, bias])
+        return weights.detach().float()
 
     def tensors(self) -> "dict[str, Tensor]":
         """Return what a file keeps."""
@@ -233,17 +258,25 @@ def regression(points: "Tensor", targets: "Tensor", penalty: float) -> "tuple[Te
     """Return weights, [members, directions], and bias, [members], of logistic regression on soft targets."""
     weights = torch.zeros(targets.shape[-1], points.shape[-1], requires_grad=True)
     bias = torch.zeros(targets.shape[-1], requires_grad=True)
-    optimiser = torch.optim.LBFGS([weights, bias], max_iter=200, line_search_fn="strong_wolfe")
 
     def loss() -> "Tensor":
-        optimiser.zero_grad()
         logits = points @ weights.T + bias
-        lost = -(targets * logits.log_softmax(-1)).sum(-1).mean() + penalty * weights.square().sum()
-        lost.backward()
-        return lost
+        return -(targets * logits.log_softmax(-1)).sum(-1).mean() + penalty * weights.square().sum()
 
-    optimiser.step(loss)
+    _minimise(loss, [weights, bias])
     return weights.detach(), bias.detach()
+
+
+def _minimise(loss: "Callable[[], Tensor]", parameters: "Sequence[Tensor]") -> None:
+    optimiser = torch.optim.LBFGS(parameters, max_iter=200, line_search_fn="strong_wolfe")
+
+    def lost() -> float:
+        optimiser.zero_grad()
+        found = loss()
+        found.backward()
+        return float(found.detach())
+
+    optimiser.step(lost)
 
 
 def _cut(text: str) -> str:

@@ -87,7 +87,7 @@ def make_router(
     named = (labelled(part, members, heard, settings.temperature) for part in (examples, dev, open_work))
     known, weighing, nobodys = (as_read(part, called) for part in named)
     read = _reading(encoder, settings.depth, kept, called, on_step)
-    deep = _fit_deep(_both(known, nobodys), stays, read, settings, seed)
+    deep = _fit_deep(_both(known, nobodys), weighing, stays, read, settings, seed)
     guessed = _guessed(deep, [*(each.message for each in nobodys.examples), *unlabelled], read, called)
     stage = fit_fast(known, weighing, group_of, encoder, settings, guessed=guessed, seed=seed, on_step=on_step)
     certain, shares, decided = _together(stage, deep, weighing, read)
@@ -136,12 +136,24 @@ def _reading(
 
 
 def _fit_deep(
-    known: Labelled, stays: Sequence[str], read: "Callable[[Sequence[str]], Tensor]", settings: FitSettings, seed: int
+    known: Labelled,
+    dev: Labelled,
+    stays: Sequence[str],
+    read: "Callable[[Sequence[str]], Tensor]",
+    settings: FitSettings,
+    seed: int,
 ) -> DeepPath:
-    labels, sources = known.targets.argmax(-1), [each.source for each in known.examples]
-    drawn = balanced(labels, sources, settings.deep_examples, seed)
-    to_read = [known.examples[number].message for number in drawn.tolist()]
-    return DeepPath.fit(read(to_read), known.targets[drawn], read(stays) if stays else None)
+    """Return the deep stage, fitted on as many of each member as there are, and held to requests it has not seen."""
+    learned, unseen = (_drawn(part, settings.deep_examples, seed) for part in (known, dev))
+    of_learned, of_unseen = (read([each.message for each in part.examples]) for part in (learned, unseen))
+    deep = DeepPath.fit(of_learned, learned.targets, read(stays) if stays else None)
+    return deep.held_to(of_unseen, unseen.targets.argmax(-1))
+
+
+def _drawn(part: Labelled, count: int, seed: int) -> Labelled:
+    """Return so many, see `balanced`."""
+    places = balanced(part.targets.argmax(-1), [each.source for each in part.examples], count, seed)
+    return Labelled(examples=[part.examples[place] for place in places.tolist()], targets=part.targets[places])
 
 
 def balanced(labels: "Tensor", sources: Sequence[str], count: int, seed: int = 0) -> "Tensor":
