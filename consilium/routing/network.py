@@ -67,10 +67,19 @@ class TaskEncoder(nn.Module):
         """Return what the learned token has become, [requests, width]."""
         tokens = self._project(batch.embeddings)
         tokens = tokens + _positions(*tokens.shape[1:])
-        sequence = torch.cat([tokens, self._task.expand(len(tokens), 1, -1)], 1)
-        always = torch.ones(len(tokens), 1, dtype=torch.bool)
-        encoded: Tensor = self._layer(sequence, src_key_padding_mask=~torch.cat([batch.present, always], 1))
-        return encoded[:, -1]
+        task = self._task.expand(len(tokens), 1, -1)
+        sequence = torch.cat([tokens, task], 1)
+        absent = ~torch.nn.functional.pad(batch.present, (0, 1), value=True)
+        return self._last(sequence, absent)
+
+    def _last(self, sequence: "Tensor", absent: "Tensor") -> "Tensor":
+        """Return what the layer makes of the last token alone: nobody asks what becomes of the others."""
+        layer, last = self._layer, sequence[:, -1:]
+        heard, _ = layer.self_attn(last, sequence, sequence, key_padding_mask=absent, need_weights=False)
+        last = layer.norm1(last + layer.dropout1(heard))
+        thought = layer.linear2(layer.dropout(layer.activation(layer.linear1(last))))
+        found: Tensor = layer.norm2(last + layer.dropout2(thought))
+        return found[:, 0]
 
 
 def _keys(choices: int, width: int) -> nn.Parameter:
