@@ -81,7 +81,7 @@ def main() -> None:
         name: [fit(FitSettings(regulariser=name), seed) for seed in range(arguments.seeds)] for name in REGULARISERS
     }
     figures = {name: gate_figures(found, rows, nats, catalogue) for name, found in gates.items()}
-    text = page(figures, halves(regularised["gjs"]), losses(regularised))
+    text = page(figures, halves(regularised[FitSettings().regulariser]), losses(regularised))
     print(text)
     if arguments.page:
         arguments.page.write_text(text, encoding="utf-8")
@@ -217,7 +217,8 @@ def page(gates: Mapping[str, Mapping[str, float]], of_halves: str, of_losses: st
                 table(("gate", "parameters", *kinds, "regret", "entropy", "use", "ms"), lines),
                 "![Accuracy by gate, and how sure and how evenly it decides](router-gates.svg)",
                 "## The hybrid and its halves",
-                "Means over the seeds; differences with the 95 % interval, requests drawn in pairs.",
+                f"Of what ships: {FitSettings().gate} gates, regulariser {FitSettings().regulariser!r}. Means over the "
+                "seeds; differences with the 95 % interval, requests drawn in pairs.",
                 of_halves,
                 "## The constrained GJS loss, load balancing, and neither",
                 of_losses,
