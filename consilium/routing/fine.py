@@ -56,7 +56,7 @@ class FinePath:
         times = Counter(zip(messages, members, strict=True))
         counts = _counts(message for message, _ in times)
         rarity = rarity_of(counts)
-        model = SGDClassifier(loss="log_loss", alpha=PENALTY, max_iter=EPOCHS, tol=None, random_state=seed)
+        model = SGDClassifier(loss="log_loss", alpha=PENALTY, max_iter=EPOCHS, tol=None, random_state=seed, n_jobs=-1)
         rows = normalize(counts @ diags(rarity.astype(np.float32)))
         model.fit(rows, [member for _, member in times], sample_weight=np.array(list(times.values()), np.float32))
         weights, bias = np.zeros((count, BUCKETS), np.float32), np.full(count, -10.0, np.float32)
