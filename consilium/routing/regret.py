@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Self
 import torch
 
 from consilium.routing.deep import regression
+from consilium.routing.selection import LEAST_GAIN
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -19,9 +20,6 @@ MOST = 8.0
 """Nats a token that one row may count: what lies beyond is as wrong as wrong can be."""
 LOST = 0.02
 """Share of the requests that may lose their right member to caution."""
-LEAST_GAIN = 0.05
-"""Share of what the fallback is expected to lose by which another must lose less to sit in its place: smaller
-differences are noise."""
 ODDS = tuple(2 ** (step / 2) for step in range(15))
 """Of which caution is chosen."""
 _PENALTY = 0.2

@@ -8,7 +8,10 @@ from random import Random
 from consilium.errors import BadSettings
 from consilium.members.catalogue import Catalogue
 from consilium.routing.protocol import Decision, Request, shares
-from consilium.routing.regret import LEAST_GAIN
+
+LEAST_GAIN = 0.05
+"""Share of what the fallback is expected to lose by which another must lose less to sit in its place: smaller
+differences are noise."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,7 +26,6 @@ class Selection:
     least_score: float = 0.0
     """Where no member but the fallback is likelier, nobody fits, and the fallback sits alone."""
     least_gain: float = LEAST_GAIN
-    """Share of what the fallback is expected to lose by which another must lose less to sit in its place."""
     exploration: float = 0.0
     """Probability with which the last seat goes to a member drawn from those that would not sit."""
     seed: int = 0
