@@ -26,7 +26,7 @@ CHARACTERS = 1_600
 """Of a message that are read: as many from its beginning as from its end."""
 LOST = 0.005
 """Share of the other members' requests that a member added later may take from them."""
-_REFERENCES = 300
+REFERENCES = 300
 """Requests of each member that are kept to hold a newcomer to that."""
 _FOLDS = 4
 """Parts of them, each of which is weighed by what was fitted on the others."""
@@ -165,7 +165,7 @@ class DeepPath:
         points = self.points(states)
         right = self._logits(points).argmax(-1) == labels
         of_each = [(right & (labels == member)).nonzero().squeeze(1) for member in range(len(self.weights))]
-        return replace(self, references=points[torch.cat([part[:_REFERENCES] for part in of_each])].to(_KEPT))
+        return replace(self, references=points[torch.cat([part[:REFERENCES] for part in of_each])].to(_KEPT))
 
     def with_member(self, states: "Tensor") -> Self:
         """Return the same with one member more, known by states of its requests, [requests, states, hidden].

@@ -38,8 +38,7 @@ class FitSettings:
     batch: int = 128
     learning_rate: float = 4e-3
     regulariser: Literal["gjs", "balance", "none"] = "none"
-    """HMoRA's constrained GJS loss gains nothing here, and loses at sources of another kind: see
-    docs/results/router-gates.md."""
+    """Neither HMoRA's constrained GJS loss nor load balancing gains anything here: docs/results/router-gates.md."""
     weight: float = 0.005
     """Of the regulariser; HMoRA's lambda."""
     dropout: float = 0.1

@@ -21,7 +21,7 @@ from consilium.routing.hybrid import Hybrid
 from consilium.routing.losses import cross_entropy, soft_targets
 from consilium.routing.reading import Reader
 from consilium.routing.regret import Heard, Regret
-from consilium.routing.router_file import RouterCard, check_size
+from consilium.routing.router_file import RouterCard
 from consilium.routing.states import KeptStates
 from consilium.routing.table import TokenTable
 
@@ -79,7 +79,7 @@ def make_router(
         on_step: told what is being done and where that stands.
 
     Raises:
-        BadSettings: more members than a router's file holds, or no examples of two; or as `labelled`.
+        BadSettings: no examples of two members; or as `labelled`.
         MissingExtra: scikit-learn is not installed.
     """
     settings, members, group_of = settings or FitSettings(), tuple(group_of), _numbered(group_of)
@@ -107,11 +107,7 @@ def make_router(
 
 
 def _numbered(group_of: Mapping[str, int]) -> Mapping[str, int]:
-    """Return members with the numbers of their groups, none of which is left out: one with no member has no odds.
-
-    Raises `BadSettings` where a file does not hold so many members.
-    """
-    check_size(len(group_of))
+    """Return members with the numbers of their groups, none of which is left out: one with no member has no odds."""
     used = sorted(set(group_of.values()))
     return {name: used.index(number) for name, number in group_of.items()}
 

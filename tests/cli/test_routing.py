@@ -5,8 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from consilium.routing.router_file import MAX_MEMBERS
 from tests.cli.conftest import Run
 from tests.support.personas import TRAINING, write_catalogue, write_persona
+from tests.support.routers import write_crew_of
 
 pytestmark = pytest.mark.model
 
@@ -73,3 +75,10 @@ def test_a_place_that_cannot_be_written_is_named_before_the_work(
     done = run(verb, "router", "--data", "data", option, "data/pilot/dev.jsonl/out", CONSILIUM_PERSONAS=str(personas))
     assert done.returncode == 2
     assert "dev.jsonl cannot be made" in done.stderr
+
+
+def test_more_members_than_a_file_holds_are_refused_before_anything_is_read(run: Run, tmp_path: Path) -> None:
+    write_crew_of(tmp_path / "many", *(f"deckhand{number}" for number in range(MAX_MEMBERS - 2)))
+    done = run("train", "router", "--data", "nowhere", CONSILIUM_PERSONAS=str(tmp_path / "many"))
+    assert done.returncode == 2
+    assert f"{MAX_MEMBERS + 1} members: a router is fitted for at most {MAX_MEMBERS}" in done.stderr

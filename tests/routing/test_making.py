@@ -11,7 +11,7 @@ from consilium.members.base import Base
 from consilium.routing.cascade import Cascade
 from consilium.routing.classifier import Example
 from consilium.routing.making import balanced, make_router
-from consilium.routing.router_file import MAX_MEMBERS, RouterTensors
+from consilium.routing.router_file import RouterTensors
 from tests.support.routers import DEV, EXAMPLES, GROUP_OF, SETTINGS, asked
 from tests.support.tiny import write_tiny_base
 
@@ -127,12 +127,6 @@ def test_a_group_without_members_has_no_odds(base: Base) -> None:
     assert card.group_of == (0, 1, 1)
     router = Cascade(RouterTensors(card=card, tensors=tensors, digest=""), base)
     assert [first(router, asked(name, 70)) for name in GROUP_OF] == list(GROUP_OF)
-
-
-def test_more_members_than_a_file_holds_are_refused_before_anything_is_read(base: Base) -> None:
-    many = {f"member{number}": 0 for number in range(MAX_MEMBERS + 1)}
-    with pytest.raises(BadSettings, match=f"{MAX_MEMBERS + 1} members: .*at most {MAX_MEMBERS}"):
-        make_router([], [], many, base)
 
 
 def test_a_member_may_bear_a_word_of_its_requests_as_its_name(base: Base) -> None:

@@ -4,6 +4,7 @@ import pytest
 
 from consilium.members.catalogue import Catalogue
 from consilium.routing.classifier import Example
+from consilium.routing.deep import REFERENCES
 from consilium.routing.hierarchical import HierarchicalRouter
 from consilium.routing.injections import INJECTIONS_HELD_OUT, injected
 from consilium.routing.protocol import Request
@@ -68,7 +69,7 @@ def test_as_many_members_as_are_allowed_find_room_in_a_file_and_no_more() -> Non
     file = read_router(data_folder("personas") / ROUTER_FILE)
     members = len(file.card.members)
     sizes = {name: tensor.numel() * tensor.element_size() for name, tensor in file.tensors.items()}
-    of_members = ("fine.votes", "deep.references", "deep.weights", "deep.centres")
-    each = sum(sizes[name] for name in of_members) / members
-    common = sum(sizes.values()) - members * each
+    most = REFERENCES * file.tensors["deep.references"][0].nbytes
+    of_each = sum(sizes[name] for name in ("fine.votes", "deep.weights", "deep.centres")) / members
+    common, each = sum(sizes.values()) - sizes["deep.references"] - members * of_each, of_each + most
     assert common + MAX_MEMBERS * each < MAX_BYTES < common + (MAX_MEMBERS + 1) * each
