@@ -54,8 +54,13 @@ demo-vllm: .venv/runtime-vllm vllm-cpu
 	@$(BIN)/consilium engine up
 	@trap '$(BIN)/consilium engine down' EXIT; export CONSILIUM_ENGINE=vllm; $(DEMO) && $(BIN)/consilium engine status
 
+# A process for each of up to four cores, each with one of torch's threads. The slow tests run one by one: they kill
+# processes, start clusters and read with both cores.
+WORKERS ?= -n logical --maxprocesses 4 --dist loadfile
+test: export OMP_NUM_THREADS := 1
+
 test: .venv/development
-	$(BIN)/python -m pytest -m "not slow and not vllm" $(ARGS)
+	$(BIN)/python -m pytest -m "not slow and not vllm" $(WORKERS) $(ARGS)
 
 test-slow: .venv/development
 	$(BIN)/python -m pytest -m "slow and not vllm" $(ARGS)

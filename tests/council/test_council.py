@@ -262,7 +262,8 @@ async def test_whoever_stops_listening_stops_the_turn(open_council: Open) -> Non
     engine = ScriptedEngine({"pilot": "word " * 100, "mate": "word " * 100, "clerk": ""}, token_s=0.01)
     async with open_council(engine=engine) as council:
         asking = asyncio.create_task(council.ask("How deep is it?"))
-        await asyncio.sleep(0.1)
+        while not engine.calls:
+            await asyncio.sleep(0.01)
         asking.cancel()
         with pytest.raises(asyncio.CancelledError):
             await asking
