@@ -8,7 +8,6 @@ import pytest
 from consilium.routing.router_file import MAX_MEMBERS
 from tests.cli.conftest import Run
 from tests.support.personas import TRAINING, write_catalogue, write_persona
-from tests.support.routers import write_crew_of
 
 pytestmark = pytest.mark.model
 
@@ -78,7 +77,12 @@ def test_a_place_that_cannot_be_written_is_named_before_the_work(
 
 
 def test_more_members_than_a_file_holds_are_refused_before_anything_is_read(run: Run, tmp_path: Path) -> None:
-    write_crew_of(tmp_path / "many", *(f"deckhand{number}" for number in range(MAX_MEMBERS - 2)))
-    done = run("train", "router", "--data", "nowhere", CONSILIUM_PERSONAS=str(tmp_path / "many"))
+    root, hands = tmp_path / "many", [f"deckhand{number}" for number in range(MAX_MEMBERS)]
+    root.mkdir()
+    write_persona(root, "clerk", "desk")
+    for name in hands:
+        write_persona(root, name, "crew")
+    write_catalogue(root, {"desk": ["clerk"], "crew": hands}, fallback="clerk")
+    done = run("train", "router", "--data", "nowhere", CONSILIUM_PERSONAS=str(root))
     assert done.returncode == 2
     assert f"{MAX_MEMBERS + 1} members: a router is fitted for at most {MAX_MEMBERS}" in done.stderr

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from consilium import Admitted, Concluded, Council, Decided, MemoryLedger, ScriptedEngine, Stated, Token, Turn
-from consilium.engines.protocol import Message
+from consilium.engines.protocol import Message, Prompt
 from consilium.errors import (
     BadInput,
     BadMessage,
@@ -259,11 +259,16 @@ async def test_turns_at_the_same_time_keep_apart(open_council: Open) -> None:
 
 
 async def test_whoever_stops_listening_stops_the_turn(open_council: Open) -> None:
-    engine = ScriptedEngine({"pilot": "word " * 100, "mate": "word " * 100, "clerk": ""}, token_s=0.01)
+    begun = asyncio.Event()
+
+    def begin(_: Prompt) -> str:
+        begun.set()
+        return "word " * 100
+
+    engine = ScriptedEngine({"pilot": begin, "mate": begin, "clerk": ""}, token_s=0.01)
     async with open_council(engine=engine) as council:
         asking = asyncio.create_task(council.ask("How deep is it?"))
-        while not engine.calls:
-            await asyncio.sleep(0.01)
+        await begun.wait()
         asking.cancel()
         with pytest.raises(asyncio.CancelledError):
             await asking
