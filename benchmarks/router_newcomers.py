@@ -76,8 +76,8 @@ class Trial:
         seconds = time.perf_counter() - started
         read = KeptStates(encoder, self.base.name, self.work)
         alone, joined = (Cascade(file, self.base, newcomers, read) for newcomers in ({}, {name: examples}))
-        for examples in self.tried.values():
-            read([alone.read(each.message) for each in examples])  # together, which is faster than one by one
+        for tried in self.tried.values():
+            read([alone.read(each.message) for each in tried])  # together, which is faster than one by one
         before, after = ({kind: _found(each, self.tried[kind]) for kind in KINDS} for each in (alone, joined))
         own = {kind: [each.member == name for each in self.tried[kind]] for kind in KINDS}
         recalls = {kind: _share(after[kind], own[kind], True) for kind in KINDS}

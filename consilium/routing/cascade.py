@@ -206,7 +206,7 @@ def _try_out(stage: FastStage, deep: DeepPath, regret: Regret, shares: tuple[flo
     states = torch.zeros(1, *deep.mean.shape)
     scores = joined(stage.decide(["?"]).members.mixed, deep.logits(states), shares)
     deep.staying(states)
-    deep.references.float() @ (deep.centres + deep.weights).T
+    deep.references.float() @ (deep.centres + deep.weights).T  # what members that are added would need
     if (lost := regret.expected(scores, deep.points(states))).shape != scores.shape:
         raise RuntimeError(f"regrets {tuple(lost.shape)} for scores {tuple(scores.shape)}")
 

@@ -161,14 +161,21 @@ class DeepPath:
         Args:
             states: of requests, [requests, states, hidden].
             labels: the number of the right member of each, [requests].
+
+        Raises:
+            BadSettings: it decides none of them rightly.
         """
         points = self.points(states)
         right = self._logits(points).argmax(-1) == labels
+        if not right.any():
+            raise BadSettings(f"none of {len(labels)} requests to weigh by finds its member. Give more to learn from.")
         of_each = [(right & (labels == member)).nonzero().squeeze(1) for member in range(len(self.weights))]
         return replace(self, references=points[torch.cat([part[:REFERENCES] for part in of_each])].to(_KEPT))
 
     def with_member(self, states: "Tensor") -> Self:
-        """Return the same with one member more, known by states of its requests, [requests, states, hidden].
+        """Return the same, `held_to` some requests, with one member more, known by states of its own.
+
+        Those are [requests, states, hidden].
 
         Its weights are those of a logistic regression of its requests against the references, by which the others'
         stay as they are. Its bias is what lets it take no more than `LOST` of the references.
@@ -179,7 +186,7 @@ class DeepPath:
             others[part == fold] @ self._beside(own, others[part != fold]) - self._logits(others[part == fold]).amax(-1)
             for fold in range(_FOLDS)
         ]
-        bias = -torch.quantile(torch.cat(leads), 1 - LOST) if len(others) else torch.zeros(())
+        bias = -torch.quantile(torch.cat(leads), 1 - LOST)
         return replace(
             self,
             weights=torch.cat([self.weights, self._beside(own, others)[None]]),
@@ -193,7 +200,7 @@ class DeepPath:
         points = torch.cat([others, own]).double()
         known = (points @ self.weights.double().T + self.bias).logsumexp(-1)
         wanted = torch.arange(len(points)) >= len(others)
-        counts = torch.where(wanted, max(len(others), 1) / len(self.weights) / len(own), 1.0)
+        counts = torch.where(wanted, len(others) / len(self.weights) / len(own), 1.0)
         weights = torch.zeros(points.shape[-1], dtype=points.dtype, requires_grad=True)
         bias = torch.zeros((), dtype=points.dtype, requires_grad=True)
 

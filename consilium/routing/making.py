@@ -79,7 +79,7 @@ def make_router(
         on_step: told what is being done and where that stands.
 
     Raises:
-        BadSettings: no examples of two members; or as `labelled`.
+        BadSettings: no examples of two members, or too few to tell any by; or as `labelled`.
         MissingExtra: scikit-learn is not installed.
     """
     settings, members, group_of = settings or FitSettings(), tuple(group_of), _numbered(group_of)

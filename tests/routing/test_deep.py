@@ -7,7 +7,7 @@ import torch
 
 from consilium.errors import BadSettings
 from consilium.members.base import Base
-from consilium.routing.deep import CHARACTERS, DeepPath, StateEncoder, _cut
+from consilium.routing.deep import CHARACTERS, REFERENCES, DeepPath, StateEncoder, _cut
 from tests.support.tiny import write_tiny_base
 
 HIDDEN, KINDS, MEMBERS = 24, 2, 5
@@ -56,20 +56,30 @@ def test_a_newcomer_is_found_by_what_its_requests_share(path: DeepPath) -> None:
     assert (torch.cdist(known.points(own), known.centres).argmin(-1) == 4).float().mean() < 0.1
 
 
+def test_a_newcomer_much_like_another_takes_next_to_nothing_from_it(path: DeepPath) -> None:
+    points, labels = states(1_000, seed=4)
+    aside = 0.5 * torch.randn(KINDS, HIDDEN, generator=torch.Generator().manual_seed(3))
+    known = path.with_member(points[labels == 0][:20] + aside)
+    assert (known.logits(points[labels < 4]).argmax(-1) == 4).float().mean() < 0.02
+
+
 def test_newcomers_leave_the_others_as_they_were_and_each_other_theirs(path: DeepPath) -> None:
-    points, labels = states(400, seed=4)
+    points, labels = states(1_000, seed=4)
     own, apart = points[labels == 4], torch.randn(KINDS, HIDDEN, generator=torch.Generator().manual_seed(6))
-    known = path.with_member(own[:20]).with_member(own[:20] + 4 * apart)
+    known = path.with_member(own[:20]).with_member(own[:20] + apart)
     assert torch.equal(known.logits(points)[:, :4], path.logits(points))
-    assert (known.logits(own[20:]).argmax(-1) == 4).float().mean() > 0.9
-    assert (known.logits(own[20:] + 4 * apart).argmax(-1) == 5).float().mean() > 0.9
+    assert (known.logits(own[20:]).argmax(-1) == 4).float().mean() > 0.6
+    assert (known.logits(own[20:] + apart).argmax(-1) == 5).float().mean() > 0.9
 
 
 def test_newcomers_are_held_to_some_requests_of_each_that_are_decided_rightly(path: DeepPath) -> None:
     points, labels = states(4_000, members=4, seed=12)
     unlearned = replace(path, weights=path.weights[[0, 1, 3, 2]], bias=path.bias[[0, 1, 3, 2]])
-    assert path.held_to(points, labels).references.shape == (4 * 300, KINDS * 12)
-    assert len(unlearned.held_to(points, labels).references) in range(2 * 300, 2 * 330)
+    assert path.held_to(points, labels).references.shape == (4 * REFERENCES, KINDS * 12)
+    by_chance = len(unlearned.held_to(points, labels).references) - 2 * REFERENCES
+    assert 0 <= by_chance < 0.1 * 2 * REFERENCES
+    with pytest.raises(BadSettings, match="none of 4000 requests"):
+        path.held_to(points, (path.logits(points).argmax(-1) + 1) % 4)
 
 
 def test_one_kind_of_state_that_misleads_does_not_undo_the_other() -> None:
