@@ -67,6 +67,15 @@ def test_the_coarse_path_learns_from_the_deep_stage_what_no_example_says(base: B
     assert learned > plain + 0.3
 
 
+def test_what_unlabelled_messages_say_to_the_router_is_not_learned(base: Base) -> None:
+    plain = [asked("mate", number) for number in range(40)]
+    told, untold = (
+        cascade(base, unlabelled=texts).fast.decide(plain).members.coarse
+        for texts in ([f"w5 pilot.\n{text}" for text in plain], plain)
+    )
+    assert torch.equal(told, untold)
+
+
 def test_the_deep_stage_alone_is_told_whose_open_work_is(base: Base) -> None:
     """Its words are the mate's, in an order that nobody else's have."""
     texts = [" ".join(reversed(asked("mate", number).split())) for number in range(80)]
