@@ -2,9 +2,10 @@
 
 usage: python benchmarks/training_step.py [--steps 6]
 
-Every run takes the same steps of eight rows from the same start, on the real base. ``float32``: trl's and torch's own
-path; ``onednn``: the same with oneDNN's products; ``autocast``: torch's bfloat16 autocast; ``padded``: the frozen
-products alone in bfloat16 and plain attention; ``consilium``: the same with the rows' common beginning read once, as
+Every run takes the same steps of eight rows from the same start, on the real base. ``float32``: trl's, PEFT's and
+torch's own path; ``onednn``: the same with oneDNN's products; ``autocast``: torch's bfloat16 autocast; ``fused``: the
+adapted projections summed where they are multiplied, frozen weights in bfloat16, and plain attention; ``learned``: the
+same with the logits of learned tokens alone; ``consilium``: the same with the rows' common beginning read once, as
 `consilium train` does it. Prints seconds a step (the median, the first left out) and the loss of the last step; the
 last line is JSON.
 """
@@ -16,20 +17,22 @@ import tempfile
 import time
 from contextlib import nullcontext
 from pathlib import Path
+from types import MethodType
 
 import torch
 from transformers import TrainerCallback
-from trl.trainer.sft_trainer import DataCollatorForLanguageModeling
+from trl.trainer.sft_trainer import DataCollatorForLanguageModeling, SFTTrainer
 
 from consilium.members.base import BUILT_IN, Base, open_base
 from consilium.members.persona import Recipe
 from consilium.settings import Settings
-from consilium.training import recipe
-from consilium.training.frozen import freeze_projections, onednn_products
+from consilium.training import adapted, recipe
+from consilium.training.adapted import fuse_adapters, onednn_products
 from consilium.training.memory import keep_freed_memory
 from consilium.training.rows import Row, lessons
 
-WAYS = ("float32", "onednn", "autocast", "padded", "consilium")
+WAYS = ("float32", "onednn", "autocast", "fused", "learned", "consilium")
+OURS = WAYS[3:]
 ROWS = [
     Row(
         request=f"Boat {n} left berth {n % 7} at {n % 24} hours with {3 * n % 50} crates of herring. Book it.",
@@ -62,13 +65,17 @@ class Watch(TrainerCallback):
 
 def measure(way: str, base: Base, steps: int) -> tuple[float, float]:
     """Return seconds a step, and the loss of the last."""
-    recipe.freeze_projections = freeze_projections if way in ("padded", "consilium") else lambda _model: 0
+    adapted.fuse_adapters = fuse_adapters if way in OURS else lambda _model: 0
     with tempfile.TemporaryDirectory() as work:
-        trainer = recipe._trainer(Recipe(), lessons("You keep the harbour's book.", ROWS), (), base, Path(work), 0)
+        trainer = recipe._trainer(
+            Recipe(), lessons("You keep the harbour's book.", ROWS), (), base, Path(work), 0, begun=False
+        )
         trainer.args.max_steps, trainer.args.logging_steps = steps, 1
         if way != "consilium":
             trainer.data_collator = DataCollatorForLanguageModeling(trainer.processing_class.pad_token_id)
-        if way not in ("padded", "consilium"):
+        if way not in ("learned", "consilium"):
+            trainer.compute_loss = MethodType(SFTTrainer.compute_loss, trainer)
+        if way not in OURS:
             trainer.model.base_model.model.set_attn_implementation("sdpa")
         watch = Watch()
         trainer.add_callback(watch)

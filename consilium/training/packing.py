@@ -13,6 +13,8 @@ NOT_LEARNED = -100
 """torch's label for a token that no loss is taken of."""
 ATTENTION_TOKENS = 900
 """Length of a sequence at which attention takes as long as all else in a layer (eager, two cores)."""
+LENGTHS = 32
+"""Sequences are padded to a multiple of it: oneDNN makes its kernels anew for each number of tokens."""
 
 
 def pack(rows: "Sequence[TokenRow]") -> "dict[str, torch.Tensor]":
@@ -57,31 +59,38 @@ def _groups(lengths: Sequence[int], count: int) -> list[list[int]]:
 
 
 def _cost(lengths: Sequence[int]) -> float:
-    """Return what a batch of these sequences takes, padded to the longest, in tokens."""
-    return len(lengths) * max(lengths) * (1 + max(lengths) / ATTENTION_TOKENS)
+    """Return what a batch of these sequences takes, padded, in tokens."""
+    length = _padded(lengths)
+    return len(lengths) * length * (1 + length / ATTENTION_TOKENS)
+
+
+def _padded(lengths: Sequence[int]) -> int:
+    return -(-max(lengths) // LENGTHS) * LENGTHS
 
 
 def _laid_out(groups: "Sequence[Sequence[TokenRow]]", shared: int) -> "dict[str, torch.Tensor]":
     import torch
-    from torch.nn.utils.rnn import pad_sequence
 
-    def tensor(parts: Sequence[Sequence[int]]) -> "torch.Tensor":
-        return torch.tensor(list(chain.from_iterable(parts)))
+    length = _padded([shared + sum(len(row["input_ids"]) - shared for row in group) for group in groups])
+
+    def tensor(parts: Sequence[Sequence[int]], filler: int = 0) -> "torch.Tensor":
+        flat = list(chain.from_iterable(parts))
+        return torch.tensor(flat + [filler] * (length - len(flat)))
 
     ids, labels, positions, owners = [], [], [], []
     for group in groups:
         beginning = group[0]["input_ids"][:shared]
         ids.append(tensor([beginning, *(row["input_ids"][shared:] for row in group)]))
-        labels.append(tensor([[NOT_LEARNED] * shared, *(row["labels"][shared:] for row in group)]))
+        labels.append(tensor([[NOT_LEARNED] * shared, *(row["labels"][shared:] for row in group)], NOT_LEARNED))
         sizes = [len(row["input_ids"]) for row in group]
         positions.append(tensor([range(shared), *(range(shared, size) for size in sizes)]))
-        owners.append(tensor([[-1] * shared, *([row] * (size - shared) for row, size in enumerate(sizes))]))
-    owner = pad_sequence(owners, batch_first=True, padding_value=len(groups[0]))
+        owners.append(tensor([[-1] * shared, *([row] * (size - shared) for row, size in enumerate(sizes))], len(group)))
+    owner = torch.stack(owners)
     own_or_shared = (owner[:, None, :] == owner[:, :, None]) | (owner[:, None, :] == -1)
     seen = own_or_shared.tril()
     return {
-        "input_ids": pad_sequence(ids, batch_first=True),
-        "labels": pad_sequence(labels, batch_first=True, padding_value=NOT_LEARNED),
-        "position_ids": pad_sequence(positions, batch_first=True),
+        "input_ids": torch.stack(ids),
+        "labels": torch.stack(labels),
+        "position_ids": torch.stack(positions),
         "attention_mask": torch.zeros(seen.shape).masked_fill(~seen, torch.finfo(torch.float32).min)[:, None],
     }

@@ -15,7 +15,6 @@ from consilium.errors import BadRows, MissingExtra
 from consilium.members.adapter import CONFIG_FILE, TARGET_MODULES, WEIGHTS_FILE, LoraSettings
 from consilium.members.base import Base
 from consilium.members.persona import Recipe
-from consilium.training.frozen import freeze_projections, onednn_products
 from consilium.training.memory import give_back_freed_memory, keep_freed_memory
 from consilium.training.packing import pack
 from consilium.training.rows import Lesson
@@ -26,7 +25,8 @@ if TYPE_CHECKING:
     from peft import LoraConfig
     from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
     from trl.trainer.sft_config import SFTConfig
-    from trl.trainer.sft_trainer import SFTTrainer
+
+    from consilium.training.trainer import Trainer
 
 DEV_ROWS = 160
 """Rows that the weights are chosen by; more would take longer than they tell."""
@@ -113,6 +113,8 @@ def train_adapter(
     _quieten()
     from transformers.integrations.integration_utils import INTEGRATION_TO_CALLBACK
 
+    from consilium.training.adapted import onednn_products
+
     keep_freed_memory()
     chosen, chosen_by = lessons[: recipe.limit], _spread(dev, DEV_ROWS)
     _check_lengths((*chosen, *chosen_by), base)
@@ -187,13 +189,16 @@ def _trainer(
     seed: int,
     *,
     begun: bool,
-) -> "SFTTrainer":
+) -> "Trainer":
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer, EarlyStoppingCallback, PrinterCallback
-    from trl.trainer.sft_trainer import SFTTrainer
+
+    from consilium.training.adapted import fuse_adapters
+    from consilium.training.trainer import Trainer
 
     steps = math.ceil(len(lessons) / BATCH_SIZE * recipe.epochs)
-    trainer = SFTTrainer(
+    trainer = Trainer(
+        prompts=[lesson.system_prompt for lesson in lessons],
         # Fused attention is the slower one here: sequences are short, and its kernel is made for many cores.
         model=AutoModelForCausalLM.from_pretrained(base.path, dtype=torch.float32, attn_implementation="eager"),
         args=_arguments(recipe, work, seed, save_every=min(150, max(10, steps // 8)), chosen=bool(dev), begun=begun),
@@ -204,7 +209,7 @@ def _trainer(
         peft_config=_lora(recipe),
         callbacks=[EarlyStoppingCallback(PATIENCE)] if dev else None,
     )
-    freeze_projections(trainer.model)
+    fuse_adapters(trainer.model)  # type: ignore[arg-type]
     trainer.remove_callback(PrinterCallback)  # it would print a dictionary a step beside our own report
     return trainer
 

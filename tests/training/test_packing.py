@@ -62,18 +62,19 @@ def test_the_loss_and_its_gradient_are_those_of_a_padded_batch(
 
 
 def test_a_shared_beginning_is_laid_down_once() -> None:
-    batch = pack([row([1] * 40 + [number, number], [7, 8]) for number in range(8)])
-    assert batch["input_ids"].shape == (1, 40 + 8 * 4)
+    batch = pack([row([1] * 40 + [number, number], [7, 8]) for number in range(1, 9)])
+    assert batch["input_ids"].shape == (1, 96)
+    assert int((batch["input_ids"] != 0).sum()) == 40 + 8 * 4
     assert batch["position_ids"].max() == 43
 
 
 def test_long_rows_get_sequences_of_their_own() -> None:
     batch = pack([row([1, 2, 3] + [number] * 600, [7]) for number in range(8)])
-    assert batch["input_ids"].shape == (8, 604)
+    assert batch["input_ids"].shape == (8, 608)
 
 
 def test_rows_alike_keep_the_token_that_the_reply_is_predicted_by() -> None:
     batch = pack([row([1, 2, 3], [4]), row([1, 2, 3], [5])])
-    assert batch["input_ids"].tolist() == [[1, 2, 3, 4, 3, 5]]
-    assert batch["labels"].tolist() == [[NOT_LEARNED, NOT_LEARNED, NOT_LEARNED, 4, NOT_LEARNED, 5]]
-    assert batch["position_ids"].tolist() == [[0, 1, 2, 3, 2, 3]]
+    assert batch["input_ids"].tolist() == [[1, 2, 3, 4, 3, 5, *[0] * 26]]
+    assert batch["labels"].tolist() == [[*[NOT_LEARNED] * 3, 4, NOT_LEARNED, 5, *[NOT_LEARNED] * 26]]
+    assert batch["position_ids"].tolist() == [[0, 1, 2, 3, 2, 3, *[0] * 26]]

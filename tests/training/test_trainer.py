@@ -1,0 +1,67 @@
+"""The trainer: the model's own loss, from fewer logits, and batches of rows that begin alike."""
+
+from collections import Counter
+
+import pytest
+import torch
+from transformers import LlamaConfig, LlamaForCausalLM
+
+from consilium.training.packing import NOT_LEARNED, pack
+from consilium.training.trainer import ByPrompt, Trainer
+
+PROMPTS = [f"You are number {number % 3}." for number in range(100)]
+LENGTHS = [(7 * number) % 31 for number in range(100)]
+
+
+def test_the_loss_and_its_gradient_are_those_of_the_whole_models_logits() -> None:
+    torch.manual_seed(0)
+    sizes = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "num_attention_heads": 4}
+    model = LlamaForCausalLM(LlamaConfig(vocab_size=64, attn_implementation="eager", **sizes))
+    seen: list[torch.Size] = []
+    model.lm_head.register_forward_hook(lambda _head, _hidden, logits: seen.append(logits.shape))
+    rows = [
+        {"input_ids": [1, 2, 3, own, *reply], "labels": [NOT_LEARNED] * 4 + reply}
+        for own, reply in ((4, [5, 6]), (7, [8]), (9, [10, 11, 12]))
+    ]
+    batch, weights = pack(rows), [*model.parameters()]
+    wanted = model(**batch).loss
+    found = Trainer.compute_loss(object.__new__(Trainer), model, batch)
+    halved = Trainer.compute_loss(object.__new__(Trainer), model, batch, num_items_in_batch=torch.tensor(12))
+    assert seen[1:] == [(1, 6, 64)] * 2
+    assert found.item() == pytest.approx(wanted.item(), abs=1e-5)
+    assert halved.item() == pytest.approx(wanted.item() / 2, abs=1e-5)
+    for one, other in zip(torch.autograd.grad(found, weights), torch.autograd.grad(wanted, weights), strict=True):
+        assert torch.allclose(one, other, atol=1e-5)
+
+
+def batches(sampler: ByPrompt) -> list[list[int]]:
+    order = [*sampler]
+    return [order[start : start + 8] for start in range(0, len(order), 8)]
+
+
+def test_every_row_is_drawn_once_and_full_batches_begin_alike() -> None:
+    found = batches(ByPrompt(PROMPTS, LENGTHS, 8, seed=0))
+    assert Counter(row for batch in found for row in batch) == Counter(range(100))
+    # Of 34, 33 and 33 rows, 2, 1 and 1 are left over: half a batch, at the end.
+    assert [len({PROMPTS[row] for row in batch}) for batch in found] == [1] * 12 + [3]
+
+
+def test_rows_of_a_batch_are_about_as_long() -> None:
+    spread = [
+        max(lengths) - min(lengths) for lengths in ([LENGTHS[row] for row in batch] for batch in batches(drawn(0)))
+    ]
+    assert max(spread[:-1]) <= 12 < max(LENGTHS) - min(LENGTHS)
+
+
+def test_batches_are_in_another_order_with_another_seed_and_in_each_epoch() -> None:
+    sampler = drawn(0)
+    first, again = [*sampler], [*sampler]
+    sampler.set_epoch(1)
+    assert first == again == [*drawn(0)]
+    assert first not in ([*sampler], [*drawn(1)])
+    prompts = [PROMPTS[batch[0]] for batch in batches(drawn(0))]
+    assert prompts != sorted(prompts)
+
+
+def drawn(seed: int) -> ByPrompt:
+    return ByPrompt(PROMPTS, LENGTHS, 8, seed=seed)
