@@ -71,26 +71,24 @@ def _padded(lengths: Sequence[int]) -> int:
 def _laid_out(groups: "Sequence[Sequence[TokenRow]]", shared: int) -> "dict[str, torch.Tensor]":
     import torch
 
-    length = _padded([shared + sum(len(row["input_ids"]) - shared for row in group) for group in groups])
-
-    def tensor(parts: Sequence[Sequence[int]], filler: int = 0) -> "torch.Tensor":
-        flat = list(chain.from_iterable(parts))
-        return torch.tensor(flat + [filler] * (length - len(flat)))
+    def stacked(sequences: Sequence[Sequence[int]], filler: int = 0) -> "torch.Tensor":
+        length = _padded([len(tokens) for tokens in sequences])
+        return torch.tensor([[*tokens, *[filler] * (length - len(tokens))] for tokens in sequences])
 
     ids, labels, positions, owners = [], [], [], []
     for group in groups:
-        beginning = group[0]["input_ids"][:shared]
-        ids.append(tensor([beginning, *(row["input_ids"][shared:] for row in group)]))
-        labels.append(tensor([[NOT_LEARNED] * shared, *(row["labels"][shared:] for row in group)], NOT_LEARNED))
         sizes = [len(row["input_ids"]) for row in group]
-        positions.append(tensor([range(shared), *(range(shared, size) for size in sizes)]))
-        owners.append(tensor([[-1] * shared, *([row] * (size - shared) for row, size in enumerate(sizes))], len(group)))
-    owner = torch.stack(owners)
+        beginning = group[0]["input_ids"][:shared]
+        ids.append([*beginning, *chain.from_iterable(row["input_ids"][shared:] for row in group)])
+        labels.append([*[NOT_LEARNED] * shared, *chain.from_iterable(row["labels"][shared:] for row in group)])
+        positions.append([*range(shared), *chain.from_iterable(range(shared, size) for size in sizes)])
+        owners.append([*[-1] * shared, *chain.from_iterable([row] * (size - shared) for row, size in enumerate(sizes))])
+    owner = stacked(owners)  # padding is the first row's: it comes last, where no token sees it
     own_or_shared = (owner[:, None, :] == owner[:, :, None]) | (owner[:, None, :] == -1)
     seen = own_or_shared.tril()
     return {
-        "input_ids": torch.stack(ids),
-        "labels": torch.stack(labels),
-        "position_ids": torch.stack(positions),
+        "input_ids": stacked(ids),
+        "labels": stacked(labels, NOT_LEARNED),
+        "position_ids": stacked(positions),
         "attention_mask": torch.zeros(seen.shape).masked_fill(~seen, torch.finfo(torch.float32).min)[:, None],
     }

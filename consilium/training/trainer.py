@@ -32,7 +32,7 @@ class Trainer(SFTTrainer):
     ) -> Tensor:
         """Return the mean cross-entropy of the learned tokens, in nats, without any other token's logits.
 
-        A prompt has several times the tokens of its reply, and each one's logits take half of what the layers do.
+        Most tokens are a prompt's, and a vocabulary has as many weights as several layers.
         """
         predicted = pad(inputs["labels"][:, 1:], (0, 1), value=NOT_LEARNED)
         learned = predicted != NOT_LEARNED

@@ -59,7 +59,7 @@ def test_batches_are_in_another_order_with_another_seed_and_in_each_epoch() -> N
     sampler.set_epoch(1)
     assert first == again == [*drawn(0)]
     assert first not in ([*sampler], [*drawn(1)])
-    prompts = [PROMPTS[batch[0]] for batch in batches(drawn(0))]
+    prompts = [PROMPTS[batch[0]] for batch in batches(drawn(0))[:-1]]
     assert prompts != sorted(prompts)
 
 
