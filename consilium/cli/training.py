@@ -92,6 +92,9 @@ def train_multitask_command(
     rows: Annotated[int | None, typer.Option(min=1, help="Learn at most this many rows of each.")] = None,
     rank: Annotated[int | None, typer.Option(min=1, help="Rank of the adapter; else the sum of the members'.")] = None,
     epochs: Annotated[float, typer.Option(min=0.01, max=20, help="How often each row is learned.")] = 1.0,
+    learning_rate: Annotated[
+        float | None, typer.Option(min=1e-6, max=1, help="Of the first steps; else a member's, less at a higher rank.")
+    ] = None,
     seed: Seed = 0,
     work: Annotated[Path, typer.Option(help="Folder for checkpoints and the adapter.")] = TRAINING_FOLDER / "multitask",
     tracker: Track = None,
@@ -118,7 +121,10 @@ def train_multitask_command(
         for lesson in lessons(member.persona.system_prompt, learned(member, split)[:rows])
     ]
     chosen_by = [lesson for member, split in splits for lesson in lessons(member.persona.system_prompt, split.dev)]
-    trained = _train(Recipe(rank=total, epochs=epochs), taught, chosen_by, settings, work, seed, tracker)
+    recipe = Recipe(epochs=epochs).at_rank(total)
+    if learning_rate is not None:
+        recipe = recipe.model_copy(update={"learning_rate": learning_rate})
+    trained = _train(recipe, taught, chosen_by, settings, work, seed, tracker)
     _check_gain("multitask", trained)
     aside().print(f"{trained.folder}: rank {total}, {trained.rows:,} rows of {len(chosen)} members", markup=False)
 

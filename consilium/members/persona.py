@@ -117,6 +117,14 @@ class Recipe(_Strict):
     learning_rate: Annotated[float, Field(gt=0, le=1)] = 2e-3
     rank: Annotated[int, Field(ge=1, le=MAX_RANK)] = 8
 
+    def at_rank(self, rank: int) -> Self:
+        """Return the same at another rank, with a learning rate that falls as the rank grows.
+
+        A delta is a sum over its ranks, and a step moves each: at the rate of rank 8, rank 80 forgets as fast as it
+        learns (dev loss after 150 steps 2.11, of a base's 2.41; at a tenth of the rate 1.13).
+        """
+        return self.model_copy(update={"rank": rank, "learning_rate": self.learning_rate * self.rank / rank})
+
 
 class Training(Recipe):
     """Where an adapter comes from: enough to make it again, and to know whether one may."""

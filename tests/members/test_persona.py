@@ -6,7 +6,7 @@ import pytest
 from pydantic import ValidationError
 
 from consilium.errors import BadPersona
-from consilium.members.persona import MAX_FILE_BYTES, MAX_RANK, Persona, RowsSpec
+from consilium.members.persona import MAX_FILE_BYTES, MAX_RANK, Persona, Recipe, RowsSpec
 from tests.support.personas import TRAINING, write_persona
 
 
@@ -40,6 +40,13 @@ def test_tables_are_read_into_their_models(tmp_path: Path) -> None:
 def test_texts_may_hold_line_breaks_tabs_and_any_script(tmp_path: Path) -> None:
     text = "Först:\n\tläs. 次に答える。"
     assert Persona.read(write_persona(tmp_path, "clerk", "shore", system_prompt=text)).system_prompt == text
+
+
+@pytest.mark.parametrize("rank", [1, 8, 80])
+def test_a_recipe_moves_its_delta_as_far_at_any_rank(rank: int) -> None:
+    recipe = Recipe(epochs=2.0, learning_rate=1e-3).at_rank(rank)
+    assert recipe.rank * recipe.learning_rate == pytest.approx(Recipe().rank * 1e-3)
+    assert (recipe.rank, recipe.epochs) == (rank, 2.0)
 
 
 def test_a_persona_is_frozen(tmp_path: Path) -> None:
