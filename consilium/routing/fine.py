@@ -4,17 +4,22 @@ import math
 from array import array
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 import torch
 
 from consilium.errors import MissingExtra
-from consilium.routing.ngrams import BUCKETS, bucket, hashed, ngrams, words_of
+from consilium.routing.ngrams import BUCKETS, hashed, words_of
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
     from scipy.sparse import csr_matrix
     from torch import Tensor
+
+    from consilium.routing.ngrams import Buckets
+
+    Weights: TypeAlias = NDArray[np.float64]
 
 PENALTY = 3e-6
 """Of large votes (L2)."""
@@ -71,20 +76,27 @@ class FinePath:
 
     def logits(self, messages: Sequence[str]) -> "Tensor":
         """Return what the votes for each member come to, [messages, members]."""
-        return torch.stack([self._sum(weighted(hashed(message), self._rarity.numpy())) for message in messages])
+        return torch.stack([self._sum(*self._weighted(message)) for message in messages])
 
     def pulls(self, message: str, member: int) -> list[tuple[str, float]]:
         """Return each word of a message with what its pieces add for a member beyond their mean for all."""
-        weights = weighted(hashed(message), self._rarity.numpy())
+        found, weights = self._weighted(message)
         return [
             (word, float(votes[member] - votes.mean()))
             for word in words_of(message)
-            for votes in [self._sum({b: weights[b] for b in set(map(bucket, ngrams(word)))}) - self._bias]
+            for own in [np.isin(found, hashed(word)[0])]
+            for votes in [self._sum(found[own], weights[own]) - self._bias]
         ]
 
-    def _sum(self, pieces: Mapping[int, float]) -> "Tensor":
-        votes = self._votes[list(pieces)].float() * torch.tensor(list(pieces.values()))[:, None]
-        total: Tensor = votes.sum(0) * self._scales + self._bias
+    def _weighted(self, message: str) -> "tuple[Buckets, Weights]":
+        """Return a message's pieces, each with its count times its rarity, so that their squares sum to 1 (tf-idf)."""
+        found, counts = hashed(message)
+        weights = counts * self._rarity.numpy()[found]
+        return found, weights / np.sqrt(weights @ weights)
+
+    def _sum(self, found: "Buckets", weights: "Weights") -> "Tensor":
+        votes = self._votes[torch.from_numpy(found)].float()
+        total: Tensor = torch.from_numpy(weights).float() @ votes * self._scales + self._bias
         return total
 
     def tensors(self) -> "dict[str, Tensor]":
@@ -108,22 +120,15 @@ def rarity_of(counts: "csr_matrix") -> "np.ndarray[tuple[int], np.dtype[np.float
     return (1 + math.log(1 + counts.shape[0]) - np.log1p(known)).astype(np.float16)
 
 
-def weighted(pieces: Mapping[int, float], rarity: "np.ndarray[tuple[int], np.dtype[np.float16]]") -> dict[int, float]:
-    """Return the pieces' counts times their rarity, scaled so that their squares sum to 1 (tf-idf)."""
-    found = {number: count * float(rarity[number]) for number, count in pieces.items()}
-    length = math.sqrt(sum(value * value for value in found.values())) or 1.0
-    return {number: value / length for number, value in found.items()}
-
-
 def _counts(messages: Iterable[str]) -> "csr_matrix":
     """Return what `hashed` makes of each message, [messages, buckets], kept flat: each has hundreds of pieces."""
     from scipy.sparse import csr_matrix
 
     columns, values, starts = array("i"), array("f"), array("q", [0])
     for message in messages:
-        pieces = hashed(message)
-        columns.extend(pieces)
-        values.extend(pieces.values())
+        buckets, counts = hashed(message)
+        columns.frombytes(buckets.astype(np.int32).tobytes())
+        values.frombytes(counts.astype(np.float32).tobytes())
         starts.append(len(columns))
     flat = (np.frombuffer(part, part.typecode) for part in (values, columns, starts))
     return csr_matrix(tuple(flat), shape=(len(starts) - 1, BUCKETS))

@@ -3,8 +3,15 @@
 import math
 import re
 import zlib
-from collections import Counter
-from collections.abc import Iterator
+from itertools import zip_longest
+from typing import TYPE_CHECKING, TypeAlias
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Buckets: TypeAlias = NDArray[np.int64]
 
 BUCKETS = 2**18
 """Pieces that fall into the same one are not told apart."""
@@ -14,23 +21,10 @@ MAX_WORDS = 400
 _WORD = re.compile(r"\w+|[^\w\s]")
 _SIZES = range(2, 6)
 """Letters of a piece of a word, its borders included."""
-
-
-def ngrams(text: str) -> Iterator[str]:
-    """Yield the words of a text, its pairs of neighbours, and the pieces of 2 to 5 letters within each word.
-
-    >>> list(ngrams("Is it?"))[:8]
-    ['is', 'is it', ' i', 'is', 's ', ' is', 'is ', ' is ']
-    """
-    words = words_of(text)
-    for number, word in enumerate(words):
-        yield word
-        if number + 1 < len(words):
-            yield f"{word} {words[number + 1]}"
-        padded = f" {word} "
-        for size in _SIZES:
-            for start in range(len(padded) - size + 1):
-                yield padded[start : start + size]
+_START = np.uint32(0xFFFFFFFF)
+"""What a checksum is before the first byte; its bits are turned round after the last."""
+_OF_BYTE = np.array([zlib.crc32(bytes([byte]), int(_START)) ^ int(_START) for byte in range(256)], np.uint32)
+"""By what a byte changes a checksum: the table of a byte-wise CRC-32."""
 
 
 def words_of(text: str) -> list[str]:
@@ -41,10 +35,61 @@ def words_of(text: str) -> list[str]:
 
 def bucket(piece: str) -> int:
     """Return the bucket of a piece, the same on every machine."""
-    return zlib.crc32(piece.encode("utf-8", "surrogatepass")) % BUCKETS
+    return zlib.crc32(_encoded(piece)) % BUCKETS
 
 
-def hashed(text: str) -> dict[int, float]:
-    """Return the buckets of a text's pieces, each with 1 + ln of how often it occurs."""
-    counts = Counter(bucket(piece) for piece in ngrams(text))
-    return {number: 1 + math.log(count) for number, count in counts.items()}
+def hashed(text: str) -> "tuple[Buckets, NDArray[np.float64]]":
+    """Return the buckets of a text's pieces, in order, each with 1 + ln of how often it occurs: [pieces], [pieces].
+
+    Pieces are its words, its pairs of neighbours, and the pieces of 2 to 5 letters within each word and its two spaces.
+
+    >>> buckets, _ = hashed("Is it?")
+    >>> {bucket("is"), bucket("is it"), bucket(" is"), bucket("t ")} < set(buckets.tolist())
+    True
+    """
+    words = words_of(text)
+    if not words:
+        return np.zeros(0, np.int64), np.zeros(0)
+    buckets, times = np.unique(np.concatenate([_of_words(words), *_within_words(words)]), return_counts=True)
+    weights = np.array([0.0, *(1 + math.log(count) for count in range(1, int(times.max()) + 1))])
+    return buckets, weights[times]
+
+
+def _of_words(words: list[str]) -> "Buckets":
+    """Return the buckets of words and of pairs of neighbours."""
+    encoded = [_encoded(word) for word in words]
+    alone = [zlib.crc32(word) for word in encoded]
+    pairs = [zlib.crc32(b" " + word, before) for before, word in zip(alone, encoded[1:], strict=False)]
+    return np.array([*alone, *pairs], np.int64) % BUCKETS
+
+
+def _within_words(words: list[str]) -> "list[Buckets]":
+    """Return the buckets of the pieces within words, by size: those that begin at any letter, side by side."""
+    letters = _bytes_of("".join(f" {word} " for word in words))
+    sizes = [len(word) + 2 for word in words]
+    until_end = np.repeat(np.cumsum(sizes), sizes) - np.arange(len(letters))
+    sums, found = np.full(len(letters), _START), []
+    for size in range(1, _SIZES.stop):
+        sums = _with_letters(sums[: len(letters) - size + 1], letters[size - 1 :])
+        if size in _SIZES:
+            found.append((~sums[until_end[: len(sums)] >= size]).astype(np.int64) % BUCKETS)
+    return found
+
+
+def _with_letters(sums: "NDArray[np.uint32]", letters: "NDArray[np.int16]") -> "NDArray[np.uint32]":
+    """Return checksums, each with the bytes of one letter more."""
+    for byte in letters.T:
+        more = _OF_BYTE[(sums ^ byte.astype(np.uint32)) & 0xFF] ^ (sums >> 8)
+        sums = np.where(byte >= 0, more, sums)
+    return sums
+
+
+def _bytes_of(text: str) -> "NDArray[np.int16]":
+    """Return the bytes of each letter, -1 where it has no more: [letters, bytes of the longest]."""
+    if text.isascii():
+        return np.frombuffer(text.encode(), np.uint8)[:, None].astype(np.int16)
+    return np.array(list(zip_longest(*map(_encoded, text), fillvalue=-1)), np.int16).T
+
+
+def _encoded(text: str) -> bytes:
+    return text.encode("utf-8", "surrogatepass")

@@ -1,10 +1,16 @@
 """The fine path: pieces vote, the votes survive their bytes and their file, and a word's pull can be told."""
 
+import math
+from collections import Counter
+from itertools import pairwise
+
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 from consilium.routing.fine import FinePath
-from consilium.routing.ngrams import MAX_WORDS, bucket, hashed, ngrams, words_of
+from consilium.routing.ngrams import BUCKETS, MAX_WORDS, bucket, hashed, words_of
 
 BOATS = ("skiff", "cutter", "ketch", "sloop", "barge", "tug", "dinghy", "ferry")
 MESSAGES = [
@@ -48,8 +54,23 @@ def test_the_same_rows_make_the_same_path_and_its_file_keeps_it(path: FinePath) 
 
 
 def test_pieces_are_words_pairs_and_parts_of_words() -> None:
-    assert {"the", "the buoy", " buo", "oy "} <= set(ngrams("The buoy"))
-    assert max(map(len, ngrams("buoy"))) == 5
+    buckets, times = hashed("The båt 船, the buoy")
+    words = ["the", "båt", "船", ",", "the", "buoy"]
+    pairs = [" ".join(pair) for pair in pairwise(words)]
+    bounds = [f" {word} " for word in words]
+    parts = [word[at : at + size] for word in bounds for size in range(2, 6) for at in range(len(word) - size + 1)]
+    counts = Counter(map(bucket, [*words, *pairs, *parts]))
+    assert dict(zip(buckets.tolist(), times.tolist(), strict=True)) == pytest.approx(
+        {number: 1 + math.log(count) for number, count in counts.items()}
+    )
+
+
+@given(st.text(max_size=300))
+def test_any_text_has_buckets_in_order_each_once(text: str) -> None:
+    buckets, times = hashed(text)
+    assert buckets.tolist() == sorted(set(buckets.tolist()))
+    assert len(times) == len(buckets)
+    assert all(0 <= number < BUCKETS for number in buckets.tolist())
 
 
 def test_long_messages_are_read_from_both_ends() -> None:
@@ -59,7 +80,8 @@ def test_long_messages_are_read_from_both_ends() -> None:
 
 def test_buckets_are_the_same_on_every_machine() -> None:
     assert bucket("buoy") == 128_223
-    assert hashed("a a a")[bucket("a a")] == pytest.approx(1.6931, abs=1e-4)
+    buckets, times = hashed("a a a")
+    assert times[buckets == bucket("a a")].tolist() == pytest.approx([1.6931], abs=1e-4)
 
 
 def test_two_members_are_told_apart_too() -> None:
