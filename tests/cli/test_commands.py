@@ -151,6 +151,7 @@ def test_doctor_finds_what_is_wrong(run: Run, tmp_path: Path) -> None:
     assert "extra.bin" in done.stdout
 
 
+@pytest.mark.slow
 @pytest.mark.model
 def test_route_decides_and_records_nothing(run: Run, tmp_path: Path) -> None:
     decision = json.loads(run("route", "--json", "How many boats came in?").stdout)
@@ -165,6 +166,7 @@ def test_route_decides_and_records_nothing(run: Run, tmp_path: Path) -> None:
     assert not (tmp_path / "ledger.db").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.model
 def test_ask_and_chat_on_the_real_base(run: Run, tmp_path: Path) -> None:
     shipped = {"CONSILIUM_PERSONAS": str(data_folder("personas"))}
@@ -179,6 +181,7 @@ def test_ask_and_chat_on_the_real_base(run: Run, tmp_path: Path) -> None:
     assert len(run("ledger", "show", "--json").stdout.splitlines()) == 2
 
 
+@pytest.mark.slow
 @pytest.mark.model
 def test_an_adapter_that_does_not_fit_is_refused_before_a_turn(run: Run, tmp_path: Path) -> None:
     done = run("ask", "What is a boat?")

@@ -80,6 +80,7 @@ def content(tmp_path: Path) -> list[str]:
         return list(connection.iterdump())
 
 
+@pytest.mark.slow
 async def test_recover_plays_what_was_cut_off_and_leaves_what_is_being_played(
     run: Run, ledger: SqlLedger, tmp_path: Path, alone: dict[str, str]
 ) -> None:
@@ -98,6 +99,7 @@ async def test_recover_plays_what_was_cut_off_and_leaves_what_is_being_played(
     assert "t4  left  turn 't4' is being played" in run("ledger", "recover", **alone).stdout
 
 
+@pytest.mark.slow
 async def test_recover_says_where_there_is_nothing(run: Run, ledger: SqlLedger, alone: dict[str, str]) -> None:
     done = run("ledger", "recover", **alone)
     assert (done.returncode, done.stdout, "No turn was cut off." in done.stderr) == (0, "", True)

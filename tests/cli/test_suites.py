@@ -68,6 +68,7 @@ PROGRAM = """if True:
 """
 
 
+@pytest.mark.slow
 def test_figures_are_shown_and_json_is_the_last_line(run: Run, tmp_path: Path) -> None:
     write_suite(tmp_path, GOOD)
 

@@ -74,6 +74,7 @@ async def read_log(folder: Path) -> EvalLog:
     return await read_eval_log_async(str(file))
 
 
+@pytest.mark.slow
 async def test_a_task_runs_against_a_council_by_the_command_line(
     run: Run, tiny: dict[str, str], tmp_path: Path
 ) -> None:

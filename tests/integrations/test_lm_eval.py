@@ -44,6 +44,7 @@ def asking(kind: str, *arguments: tuple[Any, ...]) -> list[Instance]:
     return [Instance(request_type=kind, doc={}, arguments=each, idx=0) for each in arguments]  # type: ignore[arg-type]
 
 
+@pytest.mark.slow
 async def test_tasks_run_against_a_member_by_the_command_line(run: Run, tiny: dict[str, str], tmp_path: Path) -> None:
     (tmp_path / "tasks").symlink_to(TASKS)
     model = ("--model", "consilium", "--model_args", *(f"{name}={value}" for name, value in tiny.items()))
@@ -73,6 +74,7 @@ def _samples(folder: Path, task: str) -> list[dict[str, Any]]:
     return [json.loads(line) for line in file.read_text().splitlines()]
 
 
+@pytest.mark.slow
 def test_the_command_line_tells_in_a_line_what_is_refused(run: Run, tiny: dict[str, str], tmp_path: Path) -> None:
     (tmp_path / "tasks").symlink_to(TASKS)
     model = ("--model", "consilium", "--model_args", *(f"{name}={value}" for name, value in tiny.items()))

@@ -69,6 +69,7 @@ def test_a_broken_script_is_an_error_of_collection(tmp_path: Path, run) -> None:
     assert "line 3: turns.0.sya: no such field here" in done.stdout
 
 
+@pytest.mark.slow
 def test_a_record_beside_a_script_is_replayed_without_a_council(tmp_path: Path, run) -> None:  # noqa: ANN001 -- the fixture
     write_script(tmp_path, SCRIPT % "two fathoms", "a.play.toml")
     assert "1 passed" in run("-q", "--record-plays").stdout

@@ -135,6 +135,7 @@ class TestFake:
         gc.collect()
         assert set(left) <= {"AsyncStream.__aiter__"}, "the outermost, which reads nothing by itself"
 
+    @pytest.mark.slow
     async def test_whatever_comes_every_turn_ends(self, post: Outpost) -> None:
         chance = Random(6)
         kinds: Sequence[Fault] = (*MENDED, *(fault for fault in LOST if fault != "drip"))
