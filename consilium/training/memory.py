@@ -8,6 +8,8 @@ import psutil
 _M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_MAX = -1, -2, -4
 MOST = 0.5
 """Share of the machine's memory that the process may hold before it gives back what it has freed."""
+LEFT = 0.2
+"""Share of it that has to be left to others, whatever the process holds: it may not be alone."""
 
 
 def keep_freed_memory() -> bool:
@@ -26,14 +28,19 @@ def keep_freed_memory() -> bool:
     )
 
 
-def give_back_freed_memory(most: float = MOST) -> bool:
-    """Return what is freed to the system where the process holds more than this share of the machine's memory.
+def give_back_freed_memory(most: float = MOST, left: float = LEFT) -> bool:
+    """Return what is freed to the system where the process holds much of the machine's memory, or little of it is left.
 
     Batches of uneven lengths leave holes that no later block fits, so that a heap which keeps all of them grows past
     what there is. Returns whether anything was given back.
+
+    Args:
+        most: share of the machine's memory that the process may hold.
+        left: share of it that must be available.
     """
-    trim = getattr(_c_library(), "malloc_trim", None)
-    if trim is None or psutil.Process().memory_info().rss <= most * psutil.virtual_memory().total:
+    trim, machine = getattr(_c_library(), "malloc_trim", None), psutil.virtual_memory()
+    held = psutil.Process().memory_info().rss
+    if trim is None or (held <= most * machine.total and machine.available >= left * machine.total):
         return False
     return bool(trim(0))
 
