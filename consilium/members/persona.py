@@ -121,7 +121,8 @@ class Recipe(_Strict):
         """Return the same at another rank, with a learning rate that falls as the rank grows.
 
         A delta is a sum over its ranks, and a step moves each: at the rate of rank 8, rank 80 forgets as fast as it
-        learns (dev loss after 150 steps 2.11, of a base's 2.41; at a tenth of the rate 1.13).
+        learns. `consilium train multitask --data ../shared/data/house` shows it: dev loss after 150 steps is 1.13, with
+        ``--learning-rate 2e-3`` 2.11, and the base's 2.41.
         """
         return self.model_copy(update={"rank": rank, "learning_rate": self.learning_rate * self.rank / rank})
 

@@ -21,9 +21,9 @@ MAX_WORDS = 400
 _WORD = re.compile(r"\w+|[^\w\s]")
 _SIZES = range(2, 6)
 """Letters of a piece of a word, its borders included."""
-_START = np.uint32(0xFFFFFFFF)
+_START = 0xFFFFFFFF
 """What a checksum is before the first byte; its bits are turned round after the last."""
-_OF_BYTE = np.array([zlib.crc32(bytes([byte]), int(_START)) ^ int(_START) for byte in range(256)], np.uint32)
+_OF_BYTE = np.array([zlib.crc32(bytes([byte]), _START) ^ _START for byte in range(256)], np.uint32)
 """By what a byte changes a checksum: the table of a byte-wise CRC-32."""
 
 
@@ -33,18 +33,14 @@ def words_of(text: str) -> list[str]:
     return words if len(words) <= MAX_WORDS else words[: MAX_WORDS // 2] + words[-MAX_WORDS // 2 :]
 
 
-def bucket(piece: str) -> int:
-    """Return the bucket of a piece, the same on every machine."""
-    return zlib.crc32(_encoded(piece)) % BUCKETS
-
-
 def hashed(text: str) -> "tuple[Buckets, NDArray[np.float64]]":
     """Return the buckets of a text's pieces, in order, each with 1 + ln of how often it occurs: [pieces], [pieces].
 
-    Pieces are its words, its pairs of neighbours, and the pieces of 2 to 5 letters within each word and its two spaces.
+    Pieces are its words, its pairs of neighbours, and the pieces of 2 to 5 letters within each word and its two spaces;
+    a piece's bucket is the CRC-32 of its UTF-8, the same on every machine.
 
     >>> buckets, _ = hashed("Is it?")
-    >>> {bucket("is"), bucket("is it"), bucket(" is"), bucket("t ")} < set(buckets.tolist())
+    >>> {zlib.crc32(piece) % BUCKETS for piece in (b"is", b"is it", b" is", b"t ")} < set(buckets.tolist())
     True
     """
     words = words_of(text)
@@ -68,7 +64,7 @@ def _within_words(words: list[str]) -> "list[Buckets]":
     letters = _bytes_of("".join(f" {word} " for word in words))
     sizes = [len(word) + 2 for word in words]
     until_end = np.repeat(np.cumsum(sizes), sizes) - np.arange(len(letters))
-    sums, found = np.full(len(letters), _START), []
+    sums, found = np.full(len(letters), _START, np.uint32), []
     for size in range(1, _SIZES.stop):
         sums = _with_letters(sums[: len(letters) - size + 1], letters[size - 1 :])
         if size in _SIZES:
@@ -86,7 +82,7 @@ def _with_letters(sums: "NDArray[np.uint32]", letters: "NDArray[np.int16]") -> "
 
 def _bytes_of(text: str) -> "NDArray[np.int16]":
     """Return the bytes of each letter, -1 where it has no more: [letters, bytes of the longest]."""
-    if text.isascii():
+    if text.isascii():  # as most are, and then no letter has to be looked at by itself
         return np.frombuffer(text.encode(), np.uint8)[:, None].astype(np.int16)
     return np.array(list(zip_longest(*map(_encoded, text), fillvalue=-1)), np.int16).T
 
