@@ -181,12 +181,12 @@ def show(matrix: "Matrix") -> None:
     """Print each member's headline figures beside the controls'."""
     from consilium.evaluation.members_page import figures
 
+    arms = ("trivial", *matrix.controls, "member")
     table = Table(box=None, header_style="bold")
-    for column in ("member", "metric", "rows", "trivial", "base", "3-shot", "member"):
+    for column in ("member", "metric", "rows", *arms):
         table.add_column(column, justify="left" if column in ("member", "metric") else "right")
     for name, found in figures(matrix).items():
-        shown = [f"{found[arm]:.1f}" for arm in ("trivial", "base", "base_3shot", "member")]
-        table.add_row(name, str(found["metric"]), str(found["rows"]), *shown)
+        table.add_row(name, str(found["metric"]), str(found["rows"]), *(f"{found[arm]:.1f}" for arm in arms))
     out().print(table)
 
 

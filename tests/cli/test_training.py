@@ -1,0 +1,58 @@
+"""consilium train: a member of one's own, and the control beside it, from rows to figures."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import Run
+from tests.support.personas import TRAINING, write_catalogue, write_persona
+
+PORTS = ("Ostend", "Genoa", "Dover", "Calais", "Bergen", "Lisbon", "Gdansk", "Bari")
+
+
+def write_rows(folder: Path, reply: str) -> None:
+    """Write rows whose replies a few steps teach."""
+    folder.mkdir(parents=True)
+    for part, count in (("train", 32), ("dev", 8), ("test", 4)):
+        rows = [
+            {"input": f"Boat {number} of {part} left {PORTS[number % 8]}.", "targets": [reply.format(number)]}
+            for number in range(count)
+        ]
+        (folder / f"{part}.jsonl").write_text("\n".join(map(json.dumps, rows)))
+
+
+@pytest.mark.slow
+@pytest.mark.model
+def test_a_member_and_the_control_are_trained_and_measured(run: Run, tmp_path: Path) -> None:
+    root, data = tmp_path / "crew", tmp_path / "data"
+    root.mkdir()
+    training = {**TRAINING, "rank": 2, "epochs": 4.0}
+    for name, reply in (("pilot", "Aye, boat {} is out."), ("mate", "Nay, boat {} is not in.")):
+        write_persona(root, name, "crew", training=training, sampling={"max_tokens": 12})
+        write_rows(data / name, reply)
+    write_persona(root, "clerk", "desk")
+    write_catalogue(root, {"crew": ["pilot", "mate"], "desk": ["clerk"]}, fallback="clerk")
+
+    for name in ("pilot", "mate"):
+        done = run("train", "member", name, "--data", str(data / name), CONSILIUM_PERSONAS=str(root))
+        assert done.returncode == 0, done.stderr
+        assert f"installed {name}@" in done.stderr
+        results = json.loads((root / name / "results.json").read_text())
+        assert results["training"]["rows"] == {"train": 32, "dev": 8, "test": 4}
+        assert results["held_out"]["chrf"]["member"] > results["held_out"]["chrf"]["base"]
+
+    done = run(
+        "train", "multitask", "--data", str(data), "--epochs", "4", "--learning-rate", "1e-3",
+        CONSILIUM_PERSONAS=str(root),
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "rank 4, 64 rows of 2 members" in done.stderr
+    control = tmp_path / "storage" / "training" / "multitask"
+    compare = ("eval", "members", "--data", str(data), "--multitask", str(control / "adapter"), "--others", "0")
+    done = run(*compare, "--json", CONSILIUM_PERSONAS=str(root))
+    assert done.returncode == 0, done.stderr
+    for figures in json.loads(done.stdout.splitlines()[-1])["members"].values():
+        assert figures["multitask"] > figures["base"]
+    shown = run(*compare, CONSILIUM_PERSONAS=str(root))  # kept: nothing is asked anew
+    assert shown.stdout.split()[:7] == ["member", "metric", "rows", "trivial", "base", "base_3shot", "multitask"]
