@@ -33,11 +33,8 @@ def main() -> None:
     parser.add_argument("--work", type=Path, default=Path("storage/router"))
     parser.add_argument("prompts", nargs="+", metavar="PROMPT")
     arguments = parser.parse_args()
-    known = {
-        name: [row for row in rows if row.replies and row.replies[0]]
-        for name, rows in open_work(arguments.more).items()
-    }
-    sets = {name: rows for name, rows in known.items() if rows}
+    told = {name: [row for row in rows if row.replies] for name, rows in open_work(arguments.more).items()}
+    sets = {name: rows for name, rows in told.items() if rows}
     figures = asyncio.run(likelihoods(arguments.prompts, sets, arguments.work / "fallback_prompt.jsonl"))
     print(
         table(

@@ -7,19 +7,19 @@ import pytest
 
 from tests.cli.conftest import Run
 from tests.support.personas import TRAINING, write_catalogue, write_persona
+from tests.support.sources import write
 
 PORTS = ("Ostend", "Genoa", "Dover", "Calais", "Bergen", "Lisbon", "Gdansk", "Bari")
 
 
 def write_rows(folder: Path, reply: str) -> None:
     """Write rows whose replies a few steps teach."""
-    folder.mkdir(parents=True)
     for part, count in (("train", 32), ("dev", 8), ("test", 4)):
-        rows = [
-            {"input": f"Boat {number} of {part} left {PORTS[number % 8]}.", "targets": [reply.format(number)]}
-            for number in range(count)
+        asked = [f"Boat {number} of {part} left {PORTS[number % 8]}." for number in range(count)]
+        rows: list[dict[str, object]] = [
+            {"input": text, "targets": [reply.format(number)]} for number, text in enumerate(asked)
         ]
-        (folder / f"{part}.jsonl").write_text("\n".join(map(json.dumps, rows)))
+        write(folder / f"{part}.jsonl", *rows)
 
 
 @pytest.mark.slow
@@ -42,12 +42,13 @@ def test_a_member_and_the_control_are_trained_and_measured(run: Run, tmp_path: P
         assert results["training"]["rows"] == {"train": 32, "dev": 8, "test": 4}
         assert results["held_out"]["chrf"]["member"] > results["held_out"]["chrf"]["base"]
 
-    done = run(
-        "train", "multitask", "--data", str(data), "--epochs", "4", "--learning-rate", "1e-3",
-        CONSILIUM_PERSONAS=str(root),
-    )  # fmt: skip
+    union = ("train", "multitask", "--data", str(data), "--epochs", "4")
+    done = run(*union, "--learning-rate", "1e-3", CONSILIUM_PERSONAS=str(root))
     assert done.returncode == 0, done.stderr
     assert "rank 4, 64 rows of 2 members" in done.stderr
+    done = run(*union, CONSILIUM_PERSONAS=str(root))
+    assert done.returncode == 2
+    assert "another recipe" in done.stderr, "the rate that was named was not the one that was trained at"
     control = tmp_path / "storage" / "training" / "multitask"
     compare = ("eval", "members", "--data", str(data), "--multitask", str(control / "adapter"), "--others", "0")
     done = run(*compare, "--json", CONSILIUM_PERSONAS=str(root))
