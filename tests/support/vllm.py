@@ -6,7 +6,7 @@ milliseconds.
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -17,7 +17,7 @@ from consilium.members.base import Base
 
 Fault = Literal["reset", "500", "429", "401", "drip", "cut", "json", "model", "flood", "redirect", "hang"]
 SERVED = "the-base"
-WORDS = [f"w{number}" for number in range(20, 200)]
+WORDS = tuple(f"w{number}" for number in range(20, 200))
 
 
 @dataclass(kw_only=True)
@@ -29,6 +29,8 @@ class FakeVllm:
     takes_adapters: bool = True
     sees_folders: bool = True
     token_s: float = 0.002
+    words: Sequence[str] = WORDS
+    """What is said, one a token; each adapter begins somewhere else."""
     faults: list[Fault] = field(default_factory=list)
     """What happens to the next requests for statements, one each."""
     asked: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
@@ -137,9 +139,9 @@ class FakeVllm:
     async def _stream(self, body: dict[str, Any], writer: asyncio.StreamWriter, fault: Fault | None) -> None:
         model = "another" if fault == "model" else body["model"]
         messages = [Message(role=each["role"], content=each["content"]) for each in body["messages"]]
-        start = sum(map(ord, body["model"])) % 60
+        start = sum(map(ord, body["model"])) % 60 % len(self.words)
         text, spoken, finish = "", 0, "length"
-        for word in (WORDS[start:] + WORDS)[: body["max_tokens"]]:
+        for word in [*self.words[start:], *self.words][: body["max_tokens"]]:
             grown = f"{text} {word}".strip()
             spoken += 1
             if any(stop in grown for stop in body["stop"] or ()):
@@ -165,7 +167,7 @@ def _event(
 ) -> None:
     choices = [] if choice is None else [{"index": 0, "finish_reason": None, **choice}]
     chunk = {"id": "x", "object": "chat.completion.chunk", "created": 0, "model": model, "choices": choices}
-    writer.write(f"data: {json.dumps({**chunk, 'usage': usage})}\n\n".encode())
+    writer.write(f"data: {json.dumps({**chunk, 'usage': usage}, ensure_ascii=False)}\n\n".encode())
 
 
 def _json(writer: asyncio.StreamWriter, content: object, status: int = 200, extra: str = "") -> None:

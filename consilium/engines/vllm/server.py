@@ -5,14 +5,14 @@ Nothing is tried twice here. What may be tried again is raised as `Again`, whose
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, aclosing, asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
 import httpx2
 import openai
-from openai.types.chat import ChatCompletionChunk
 from openai.types.shared_params import ResponseFormatJSONSchema
+from pydantic import BaseModel
 
 from consilium.engines.protocol import Prompt
 from consilium.errors import AdapterMissing, BadMessage, EngineBusy, EngineError, EngineLost
@@ -69,6 +69,28 @@ class Ending:
     finish: str
     prompt_tokens: int
     completion_tokens: int
+
+
+class _Delta(BaseModel):
+    content: str | None = None
+
+
+class _Choice(BaseModel):
+    delta: _Delta
+    finish_reason: str | None = None
+
+
+class _Usage(BaseModel):
+    prompt_tokens: int
+    completion_tokens: int
+
+
+class _Chunk(BaseModel):
+    """What is read of an event of the stream."""
+
+    model: str
+    choices: list[_Choice]
+    usage: _Usage | None = None
 
 
 class Server:
@@ -153,26 +175,25 @@ class Server:
         """
         sampling = prompt.sampling
         turns: list[Any] = [{"role": message.role, "content": message.content} for message in prompt.messages]
-        async with self._translated(model):
-            stream = await self._client.chat.completions.create(
-                model=model,
-                messages=turns,
-                max_tokens=sampling.max_tokens,
-                temperature=sampling.temperature,
-                top_p=sampling.top_p,
-                stop=list(sampling.stop) or None,
-                seed=prompt.seed,
-                stream=True,
-                stream_options={"include_usage": True},
-                response_format=openai.omit if prompt.schema is None else _following(prompt.schema),
-                extra_body={"repetition_penalty": sampling.repetition_penalty, "min_tokens": sampling.min_tokens},
-            )
-        try:
-            async with aclosing(self._pieces(stream, model, sampling.max_tokens)) as pieces:
-                yield pieces
-        finally:
-            await _unwind(stream)
-            await stream.close()
+        request = self._client.chat.completions.with_streaming_response.create(
+            model=model,
+            messages=turns,
+            max_tokens=sampling.max_tokens,
+            temperature=sampling.temperature,
+            top_p=sampling.top_p,
+            stop=list(sampling.stop) or None,
+            seed=prompt.seed,
+            stream=True,
+            stream_options={"include_usage": True},
+            response_format=openai.omit if prompt.schema is None else _following(prompt.schema),
+            extra_body={"repetition_penalty": sampling.repetition_penalty, "min_tokens": sampling.min_tokens},
+        )
+        async with AsyncExitStack() as stack:
+            async with self._translated(model):
+                answer = await stack.enter_async_context(request)
+            events = _events(answer.iter_bytes())
+            stack.push_async_callback(_unwind, events)
+            yield await stack.enter_async_context(aclosing(self._pieces(events, model, sampling.max_tokens)))
 
     async def log_probabilities(self, model: str, ids: Sequence[int]) -> list[float]:
         """Return the log-probability of each token given those before it, in nats; one fewer than there are tokens.
@@ -191,11 +212,12 @@ class Server:
             return [float(each[str(token)]["logprob"]) for token, each in zip(ids[1:], found[1:], strict=True)]
 
     async def _pieces(
-        self, stream: openai.AsyncStream[ChatCompletionChunk], model: str, max_tokens: int
+        self, events: AsyncIterator[bytes], model: str, max_tokens: int
     ) -> AsyncGenerator[str | Ending, None]:
         characters, finish, usage = 0, None, None
         async with self._translated(model):
-            async for chunk in stream:
+            async for event in events:
+                chunk = _Chunk.model_validate_json(event)
                 if chunk.model != model:
                     raise EngineLost(f"{self.url} answered as {chunk.model!r:.80}, not as {model!r}.")
                 usage = chunk.usage or usage
@@ -245,14 +267,28 @@ async def _translated(url: str, model: str, key: str | None) -> AsyncIterator[No
         raise Again(EngineLost(f"{url} does not answer as a vLLM server does: {_said(error, key)}.")) from error
 
 
-async def _unwind(stream: openai.AsyncStream[ChatCompletionChunk]) -> None:
+async def _events(answer: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    """Yield the data of each server-sent event, of which vLLM writes one a line, and read on to the answer's very end.
+
+    The client's own reader stops before, and leaves generators that the garbage collector has to end. A line ends with
+    a line feed alone: what is said may hold any other separator.
+    """
+    begun = b""
+    async for part in answer:
+        *lines, begun = (begun + part).split(b"\n")
+        for line in lines:
+            if line.startswith(b"data:") and not line.startswith(b"data: [DONE]"):
+                yield line.removeprefix(b"data:")
+
+
+async def _unwind(events: AsyncIterator[bytes]) -> None:
     """End the generators that read an answer, from the innermost on: read for no time at all, and be cancelled there.
 
     Closing the answer ends none of them; the garbage collector would, in any order, also while another one runs it.
     """
     with suppress(TimeoutError, openai.APIError, httpx2.HTTPError, httpx2.StreamError, *_STRANGE):
         async with asyncio.timeout(0):
-            async for _ in stream:
+            async for _ in events:
                 pass
 
 

@@ -83,6 +83,13 @@ async def test_a_schema_and_every_way_of_speaking_reach_the_server(base: Base, c
     assert "response_format" not in free
 
 
+async def test_whatever_is_said_arrives_as_it_was_said(base: Base, crew: Catalogue) -> None:
+    strange = [f"a{mark}b" for mark in ("\u2028", "\x85", "\r", "\n", "\n\ndata:{}\n\n", "\N{WHALE}")]
+    async with opened(base, crew, FakeVllm(base=base, words=strange)) as engine:
+        spoken = await speak(engine, prompt(tokens=len(strange)))
+    assert sorted(spoken.text.split(" ")) == sorted(strange)
+
+
 async def test_the_likelihood_is_of_the_reply_and_its_end_alone(base: Base, crew: Catalogue) -> None:
     async with opened(base, crew, FakeVllm(base=base)) as engine:
         asked = [Continuation(member="pilot", messages=MESSAGES, text=text) for text in ("w40", "w40 w41")]
