@@ -7,7 +7,7 @@ import sys
 from argparse import ArgumentParser
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
@@ -61,7 +61,7 @@ def eval_members_command(
         int, typer.Option(min=0, help="Rows that members answer whose work it is not; 0: own work and controls alone.")
     ] = OTHERS_ROWS,
     multitask: Annotated[
-        Path | None, typer.Option(help="Folder of the adapter that `train multitask` made: one more control.")
+        Path | None, typer.Option(help="Folder that `train multitask` worked in: its adapter is one more control.")
     ] = None,
     seed: Annotated[int, typer.Option(help="Of sampling, of rows and of tokens.")] = 0,
     resume: Annotated[
@@ -84,7 +84,7 @@ def eval_members_command(
 
     settings, catalogue, chosen = chosen_members(members, data, personas, precision)
     page = page and drawable(page)
-    control = None if multitask is None else _control(multitask, catalogue)
+    control, learned = (None, None) if multitask is None else _control(multitask, catalogue)
     tasks = Tasks(catalogue.members.values(), data, sample=sample, seed=seed)
     matrix = measure_members(
         settings,
@@ -98,7 +98,7 @@ def eval_members_command(
     )
     show(matrix)
     if page is not None:
-        _write_page(matrix, page)
+        _write_page(matrix, page, learned)
     if as_json:
         from consilium.evaluation.members_page import figures
 
@@ -167,14 +167,18 @@ def chosen_members(
     return settings, catalogue, chosen
 
 
-def _control(folder: Path, catalogue: "Catalogue") -> "Member":
-    """Return the adapter in ``folder`` as a member, which the catalogue need not know."""
+def _control(folder: Path, catalogue: "Catalogue") -> "tuple[Member, dict[str, Any]]":
+    """Return the control in ``folder`` as a member, which the catalogue need not know, and what its training took."""
     from consilium.evaluation.matrix import MULTITASK
+    from consilium.evaluation.results import read_training
     from consilium.members.adapter import unpinned_adapter
     from consilium.members.catalogue import Member
 
+    training = read_training(folder.parent, folder.name)
+    if training is None:
+        raise BadRows(f"{folder} holds no control. Name the folder that `consilium train multitask` worked in.")
     persona = catalogue.get(catalogue.fallback).persona.model_copy(update={"name": MULTITASK})
-    return Member(persona=persona, adapter=unpinned_adapter(folder))
+    return Member(persona=persona, adapter=unpinned_adapter(folder / "adapter")), training
 
 
 def show(matrix: "Matrix") -> None:
@@ -190,7 +194,7 @@ def show(matrix: "Matrix") -> None:
     out().print(table)
 
 
-def _write_page(matrix: "Matrix", page: Path) -> None:
+def _write_page(matrix: "Matrix", page: Path, control: "dict[str, Any] | None") -> None:
     from consilium.evaluation.heatmap import draw_heatmap
     from consilium.evaluation.members_page import members_page
     from consilium.members.files import write_whole
@@ -198,7 +202,7 @@ def _write_page(matrix: "Matrix", page: Path) -> None:
     picture = page.with_suffix(".svg") if matrix.crossed else None
     if picture:
         draw_heatmap(matrix, picture)
-    text = members_page(matrix, command=command_line(), picture=picture.name if picture else None)
+    text = members_page(matrix, command=command_line(), picture=picture.name if picture else None, control=control)
     write_whole(page, text.encode())
     aside().print(f"wrote {page}" + (f" and {picture}" if picture else ""), markup=False)
 

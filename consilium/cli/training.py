@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from consilium.members.persona import Recipe
     from consilium.settings import Settings
     from consilium.training.recipe import Step, Tracker, Trained
-    from consilium.training.rows import Lesson, Split
+    from consilium.training.rows import Lesson
 
 TRAINING_FOLDER = Path("storage") / "training"
 
@@ -78,7 +78,8 @@ def train_member_command(
     trained = _train(training_of(member), taught, chosen_by, settings, folder, seed, tracker)
     _check_gain(name, trained)
     adapter = install_adapter(trained.folder, catalogue.root, name)
-    write_training(catalogue.root, name, _provenance(trained, split, seed, data_digest(data)))
+    rows = {"train": trained.rows, "dev": len(split.dev), "test": len(split.test)}
+    write_training(catalogue.root, name, _provenance(trained, rows, seed, data_digest([data])))
     aside().print(f"installed {name}@{adapter.pin.digest[:12]}, {adapter.bytes_on_disk / 1e6:.2f} MB")
     catalogue = Catalogue.load(settings.personas)
     answers, measured = folder / "answers.jsonl", [replace(task, member=catalogue.get(name))]
@@ -102,11 +103,13 @@ def train_multitask_command(
 ) -> None:
     """Train the control: one adapter of the members' total rank on the union of their rows, each with its own prompt.
 
-    It joins no catalogue; `consilium eval members --multitask FOLDER` measures it beside them.
+    It joins no catalogue; `consilium eval members --multitask FOLDER`, the folder of --work, measures it beside them.
     """
+    from consilium.evaluation.results import RESULTS_FILE, write_training
     from consilium.evaluation.tasks import Tasks, learned
     from consilium.members.persona import MAX_RANK, Recipe
-    from consilium.training.data import training_of
+    from consilium.training.data import data_of, training_of
+    from consilium.training.installing import data_digest
     from consilium.training.rows import lessons
 
     settings, catalogue, chosen = chosen_members(members, data, personas)
@@ -124,9 +127,13 @@ def train_multitask_command(
     recipe = Recipe(epochs=epochs).at_rank(total)
     if learning_rate is not None:
         recipe = recipe.model_copy(update={"learning_rate": learning_rate})
+    writable(work / RESULTS_FILE)
     trained = _train(recipe, taught, chosen_by, settings, work, seed, tracker)
     _check_gain("multitask", trained)
-    aside().print(f"{trained.folder}: rank {total}, {trained.rows:,} rows of {len(chosen)} members", markup=False)
+    sizes = {"train": trained.rows, "dev": len(chosen_by), "members": len(chosen)}
+    digest = data_digest([folder for member in chosen if (folder := data_of(member, data))])
+    write_training(work.parent, work.name, {"rank": total, **_provenance(trained, sizes, seed, digest)})
+    aside().print(f"{work}: rank {total}, {trained.rows:,} rows of {len(chosen)} members", markup=False)
 
 
 def _train(
@@ -174,11 +181,11 @@ def _check_gain(name: str, trained: "Trained") -> None:
     )
 
 
-def _provenance(trained: "Trained", split: "Split", seed: int, digest: str) -> dict[str, Any]:
+def _provenance(trained: "Trained", rows: dict[str, int], seed: int, digest: str) -> dict[str, Any]:
     from importlib.metadata import version
 
     return {
-        "rows": {"train": trained.rows, "dev": len(split.dev), "test": len(split.test)},
+        "rows": rows,
         "data_sha256": digest,
         "steps": trained.steps,
         "seconds": round(trained.seconds, 1),

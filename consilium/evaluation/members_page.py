@@ -1,10 +1,11 @@
 """The page about members: tables of a matrix, in Markdown."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from statistics import fmean
+from typing import Any
 
 from consilium.evaluation.markdown import interval, nats, percent, table
-from consilium.evaluation.matrix import MULTITASK, Matrix, Task
+from consilium.evaluation.matrix import Matrix, Task
 from consilium.evaluation.work import STYLE
 
 _HOW_TO_READ = """\
@@ -13,22 +14,22 @@ on. *Trivial* is what takes no skill: the input copied, or the commonest reply. 
 member's own system prompt, *base_3shot* the same after three training rows. Figures are percent; in brackets the 95 %
 interval of the gain, rows drawn in pairs. That of chrF is the gain in the mean over sentences, which is not quite the
 difference of the columns, chrF of the whole."""
-_MULTITASK = "*multitask*: one adapter of the members' total rank that learned all their rows."
 
 
-def members_page(matrix: Matrix, *, command: str, picture: str | None) -> str:
+def members_page(matrix: Matrix, *, command: str, picture: str | None, control: Mapping[str, Any] | None = None) -> str:
     """Return the whole page.
 
     Args:
         matrix: what was measured.
         command: what measured it.
         picture: file name of the heatmap, if there is one.
+        control: what the training of the multi-task control took, if it was measured.
     """
     parts = [
         "# The members, each at its own work" + (" and at everybody else's" if matrix.crossed else ""),
         f"Written by the command that measured it:\n\n```\n{command}\n```",
         _HOW_TO_READ,
-        *([_MULTITASK] if MULTITASK in matrix.controls else ()),
+        *([] if control is None else [_multitask(control)]),
         "## Own work",
         _own(matrix),
         "## On the whole",
@@ -37,6 +38,15 @@ def members_page(matrix: Matrix, *, command: str, picture: str | None) -> str:
         *(_others(matrix, picture) if matrix.crossed else ()),
     ]
     return "\n\n".join(parts) + "\n"
+
+
+def _multitask(control: Mapping[str, Any]) -> str:
+    rows = control["rows"]
+    return (
+        f"*multitask*: one adapter of rank {control['rank']} that learned {rows['train']:,} rows of {rows['members']} "
+        f"members together, in {control['steps']:,} steps and {control['seconds'] / 60:,.0f} minutes:\n\n"
+        f"```\n{control['command']}\n```"
+    )
 
 
 def _own(matrix: Matrix) -> str:

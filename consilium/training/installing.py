@@ -3,6 +3,7 @@
 import hashlib
 import shutil
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import tomlkit
@@ -53,10 +54,10 @@ def check_weights(adapter: Adapter) -> None:
         raise AdapterRefused(f"{adapter.folder}: every B matrix is zero, so that it changes nothing. Train it longer.")
 
 
-def data_digest(data: Path) -> str:
-    """Return the sha256 over the JSONL files of ``data``, in the order of their names."""
-    files = sorted(data.glob("*.jsonl")) if data.is_dir() else [data]
-    return hashlib.sha256(b"".join(hashlib.sha256(path.read_bytes()).digest() for path in files)).hexdigest()
+def data_digest(places: Sequence[Path]) -> str:
+    """Return the sha256 over JSONL files and over those of folders, of each in the order of their names."""
+    files = [file for place in places for file in (sorted(place.glob("*.jsonl")) if place.is_dir() else [place])]
+    return hashlib.sha256(b"".join(hashlib.sha256(file.read_bytes()).digest() for file in files)).hexdigest()
 
 
 def _pin(persona: Path, pin: AdapterPin) -> None:

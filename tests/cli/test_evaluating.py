@@ -44,6 +44,14 @@ def test_a_control_of_too_high_a_rank_is_refused_before_it_is_trained(run: Run, 
     assert not (tmp_path / "storage").exists()
 
 
+def test_a_folder_without_a_control_is_refused_by_name(run: Run, tmp_path: Path) -> None:
+    done = run(
+        "eval", "members", "--data", str(tmp_path), "--members", "pilot", "--multitask", str(tmp_path / "elsewhere")
+    )
+    assert done.returncode == 2
+    assert f"{tmp_path / 'elsewhere'} holds no control" in done.stderr
+
+
 @pytest.mark.parametrize("kept", [["--resume", "--work", "a b"], ["--afresh"], ["--work=x"], []])
 def test_a_command_is_told_without_where_answers_are_kept(kept: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.argv", ["/bin/consilium", "eval", *kept, "members", "--data", "my rows", "--json"])

@@ -46,13 +46,16 @@ def test_a_member_and_the_control_are_trained_and_measured(run: Run, tmp_path: P
     done = run(*union, "--learning-rate", "1e-3", CONSILIUM_PERSONAS=str(root))
     assert done.returncode == 0, done.stderr
     assert "rank 4, 64 rows of 2 members" in done.stderr
+    control = tmp_path / "storage" / "training" / "multitask"
+    took = json.loads((control / "results.json").read_text())["training"]
+    assert (took["rank"], took["rows"]) == (4, {"train": 64, "dev": 16, "members": 2})
     done = run(*union, CONSILIUM_PERSONAS=str(root))
     assert done.returncode == 2
     assert "another recipe" in done.stderr, "the rate that was named was not the one that was trained at"
-    control = tmp_path / "storage" / "training" / "multitask"
-    compare = ("eval", "members", "--data", str(data), "--multitask", str(control / "adapter"), "--others", "0")
-    done = run(*compare, "--json", CONSILIUM_PERSONAS=str(root))
+    compare = ("eval", "members", "--data", str(data), "--multitask", str(control), "--others", "0")
+    done = run(*compare, "--page", "control.md", "--json", CONSILIUM_PERSONAS=str(root))
     assert done.returncode == 0, done.stderr
+    assert took["command"] in (tmp_path / "control.md").read_text()
     for figures in json.loads(done.stdout.splitlines()[-1])["members"].values():
         assert figures["multitask"] > figures["base"]
     shown = run(*compare, CONSILIUM_PERSONAS=str(root))  # kept: nothing is asked anew

@@ -138,7 +138,10 @@ async def test_one_adapter_for_everything_is_one_more_control(
     assert matrix.controls == [BASE, BASE_3SHOT, MULTITASK]
     assert figures(matrix)["pilot"][MULTITASK] == 50.0
     assert matrix.rival(tasks[0]) == "crier", "a control is no rival"
-    assert "gain over multitask" in members_page(matrix, command="consilium eval members", picture=None)
+    took = {"rank": 4, "rows": {"train": 28_775, "members": 2}, "steps": 3_597, "seconds": 119.0, "command": "as told"}
+    page = members_page(matrix, command="consilium eval members", picture=None, control=took)
+    assert "gain over multitask" in page
+    assert "rank 4 that learned 28,775 rows of 2 members together, in 3,597 steps and 2 minutes" in page
 
 
 @pytest.mark.parametrize(("members", "others"), [(1, 4), (2, 0)])

@@ -74,8 +74,8 @@ def test_a_useless_adapter_is_refused_and_the_old_one_stays(
 
 def test_the_data_digest_is_of_what_the_files_hold(tmp_path: Path) -> None:
     (tmp_path / "train.jsonl").write_text("{}\n")
-    one = data_digest(tmp_path)
+    one = data_digest([tmp_path])
     (tmp_path / "notes.txt").write_text("no matter")
-    assert data_digest(tmp_path) == one
+    assert data_digest([tmp_path]) == one
     (tmp_path / "train.jsonl").write_text("{ }\n")
-    assert data_digest(tmp_path) != one
+    assert data_digest([tmp_path]) != one
