@@ -5,18 +5,23 @@ from collections import Counter
 import pytest
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM
+from trl.trainer.sft_trainer import SFTTrainer
 
 from consilium.training.packing import NOT_LEARNED, pack
-from consilium.training.trainer import ByPrompt, Trainer
+from consilium.training.trainer import TOKENS_AT_ONCE, ByPrompt, Trainer
 
 PROMPTS = [f"You are number {number % 3}." for number in range(100)]
 LENGTHS = [(7 * number) % 31 for number in range(100)]
 
 
-def test_the_loss_and_its_gradient_are_those_of_the_whole_models_logits() -> None:
+def small_model() -> LlamaForCausalLM:
     torch.manual_seed(0)
     sizes = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "num_attention_heads": 4}
-    model = LlamaForCausalLM(LlamaConfig(vocab_size=64, attn_implementation="eager", **sizes))
+    return LlamaForCausalLM(LlamaConfig(vocab_size=64, attn_implementation="eager", **sizes))
+
+
+def test_the_loss_and_its_gradient_are_those_of_the_whole_models_logits() -> None:
+    model = small_model()
     seen: list[torch.Size] = []
     model.lm_head.register_forward_hook(lambda _head, _hidden, logits: seen.append(logits.shape))
     rows = [
@@ -32,6 +37,33 @@ def test_the_loss_and_its_gradient_are_those_of_the_whole_models_logits() -> Non
     assert halved.item() == pytest.approx(wanted.item() / 2, abs=1e-5)
     for one, other in zip(torch.autograd.grad(found, weights), torch.autograd.grad(wanted, weights), strict=True):
         assert torch.allclose(one, other, atol=1e-5)
+
+
+@pytest.mark.parametrize("count", [None, 12])
+def test_gradients_of_a_batch_are_the_same_a_few_sequences_at_a_time(
+    monkeypatch: pytest.MonkeyPatch, count: int | None
+) -> None:
+    def step(trainer: Trainer, model: torch.nn.Module, inputs: dict[str, torch.Tensor], count: int) -> torch.Tensor:
+        parts.append(len(inputs["input_ids"]))
+        loss = trainer.compute_loss(model, inputs, num_items_in_batch=count)
+        loss.backward()
+        return loss.detach()
+
+    monkeypatch.setattr(SFTTrainer, "training_step", step)
+    model, parts, found = small_model(), list[int](), []
+    rows = [
+        {"input_ids": [own] * 999 + reply, "labels": [NOT_LEARNED] * 999 + reply}
+        for own, reply in ((4, [5, 6]), (7, [8]), (9, [10, 11, 12]))
+    ]
+    for at_once in (10_000, TOKENS_AT_ONCE):
+        monkeypatch.setattr("consilium.training.trainer.TOKENS_AT_ONCE", at_once)
+        model.zero_grad()
+        loss = Trainer.training_step(object.__new__(Trainer), model, pack(rows), count)
+        found.append((loss.item(), torch.cat([weight.grad.flatten() for weight in model.parameters()])))
+    assert parts == [3, 2, 1]
+    (whole, expected), (split, gradient) = found
+    assert split == pytest.approx(whole, abs=1e-5)
+    assert torch.allclose(gradient, expected, atol=1e-5)
 
 
 def batches(sampler: ByPrompt) -> list[list[int]]:
