@@ -59,6 +59,12 @@ demo-vllm: .venv/runtime-vllm vllm-cpu
 WORKERS ?= -n logical --maxprocesses 4 --dist loadfile
 test: export OMP_NUM_THREADS := 1
 
+# Hundreds of databases live and die in the tests: where there is room for them in memory, no disk is waited for.
+MEMORY := $(shell df --output=avail /dev/shm 2>/dev/null | awk 'NR == 2 && $$1 > 8000000 { print "/dev/shm" }')
+ifneq ($(MEMORY),)
+test test-slow: export TMPDIR := $(MEMORY)
+endif
+
 test: .venv/development
 	$(BIN)/python -m pytest -m "not slow and not vllm" $(WORKERS) $(ARGS)
 

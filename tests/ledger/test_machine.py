@@ -45,8 +45,7 @@ class LedgerMachine(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        memory = Path("/dev/shm")  # noqa: S108 -- a crash of the process needs no disk
-        self.folder = Path(tempfile.mkdtemp(dir=memory if memory.is_dir() else None))
+        self.folder = Path(tempfile.mkdtemp())
         self.loop = asyncio.new_event_loop()
         self.model: dict[str, Modelled] = {}
         self.ledger = self._opened()

