@@ -15,7 +15,7 @@ from consilium.engines.protocol import Message
 from consilium.engines.tokens import Tokens
 from consilium.members.base import Base
 
-Fault = Literal["reset", "500", "429", "401", "drip", "cut", "json", "model", "flood", "redirect", "hang"]
+Fault = Literal["reset", "500", "429", "401", "drip", "cut", "json", "model", "flood", "failure", "redirect", "hang"]
 SERVED = "the-base"
 WORDS = tuple(f"w{number}" for number in range(20, 200))
 
@@ -153,6 +153,9 @@ class FakeVllm:
                 writer.write(b'data: {"id": "x", "choi\n\n')
                 return
             if fault == "cut" and spoken == 3:
+                return
+            if fault == "failure" and spoken == 3:  # as vLLM does, which says it with the status it can no longer send
+                writer.write(b'data: {"error": {"message": "EngineCore died", "type": "x", "code": 500}}\n\n')
                 return
             _event(writer, model, {"delta": {"content": piece * (5_000 if fault == "flood" else 1)}})
             await writer.drain()

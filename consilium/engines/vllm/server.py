@@ -12,7 +12,7 @@ from typing import Any
 import httpx2
 import openai
 from openai.types.shared_params import ResponseFormatJSONSchema
-from pydantic import BaseModel
+from pydantic import BaseModel, TypeAdapter
 
 from consilium.engines.protocol import Prompt
 from consilium.errors import AdapterMissing, BadMessage, EngineBusy, EngineError, EngineLost
@@ -91,6 +91,19 @@ class _Chunk(BaseModel):
     model: str
     choices: list[_Choice]
     usage: _Usage | None = None
+
+
+class _Message(BaseModel):
+    message: str
+
+
+class _Failure(BaseModel):
+    """The event by which vLLM says that it cannot go on."""
+
+    error: _Message
+
+
+_EVENT: TypeAdapter[_Chunk | _Failure] = TypeAdapter(_Chunk | _Failure)
 
 
 class Server:
@@ -217,7 +230,10 @@ class Server:
         characters, finish, usage = 0, None, None
         async with self._translated(model):
             async for event in events:
-                chunk = _Chunk.model_validate_json(event)
+                chunk = _EVENT.validate_json(event)
+                if isinstance(chunk, _Failure):
+                    told = _short(chunk.error.message, self._key)
+                    raise Again(EngineLost(f"{self.url} gave up in the middle of a statement: {told}."))
                 if chunk.model != model:
                     raise EngineLost(f"{self.url} answered as {chunk.model!r:.80}, not as {model!r}.")
                 usage = chunk.usage or usage
@@ -298,7 +314,10 @@ def _following(schema: Mapping[str, Any]) -> ResponseFormatJSONSchema:
 
 def _said(error: Exception, key: str | None) -> str:
     """Return what went wrong in short; a server that repeats the key it was given does not get it into the ledger."""
-    said = f"{type(error).__name__}: {str(error) or repr(error.__cause__)}"
+    return _short(f"{type(error).__name__}: {str(error) or repr(error.__cause__)}", key)
+
+
+def _short(said: str, key: str | None) -> str:
     return (said.replace(key, "…") if key else said)[:200]
 
 

@@ -124,7 +124,13 @@ async def test_attempts_have_an_end_and_leave_a_typed_error(
 
 
 @pytest.mark.parametrize(
-    ("fault", "told"), [("cut", "broke off"), ("model", "answered as 'another'"), ("flood", "characters; 6 tokens")]
+    ("fault", "told"),
+    [
+        ("cut", "broke off"),
+        ("failure", "gave up in the middle of a statement: EngineCore died"),
+        ("model", "answered as 'another'"),
+        ("flood", "characters; 6 tokens"),
+    ],
 )
 async def test_what_was_heard_in_part_is_never_asked_for_again(
     base: Base, crew: Catalogue, fault: Fault, told: str
