@@ -172,13 +172,13 @@ def _control(folder: Path, catalogue: "Catalogue") -> "tuple[Member, dict[str, A
     from consilium.evaluation.matrix import MULTITASK
     from consilium.evaluation.results import read_training
     from consilium.members.adapter import unpinned_adapter
-    from consilium.members.catalogue import Member
+    from consilium.members.catalogue import ADAPTER_FOLDER, Member
 
     training = read_training(folder.parent, folder.name)
-    if training is None:
+    if training is None or "rank" not in training:  # a member's folder says what it was trained on, and no rank
         raise BadRows(f"{folder} holds no control. Name the folder that `consilium train multitask` worked in.")
     persona = catalogue.get(catalogue.fallback).persona.model_copy(update={"name": MULTITASK})
-    return Member(persona=persona, adapter=unpinned_adapter(folder / "adapter")), training
+    return Member(persona=persona, adapter=unpinned_adapter(folder / ADAPTER_FOLDER)), training
 
 
 def show(matrix: "Matrix") -> None:

@@ -44,12 +44,17 @@ def test_a_control_of_too_high_a_rank_is_refused_before_it_is_trained(run: Run, 
     assert not (tmp_path / "storage").exists()
 
 
-def test_a_folder_without_a_control_is_refused_by_name(run: Run, tmp_path: Path) -> None:
-    done = run(
-        "eval", "members", "--data", str(tmp_path), "--members", "pilot", "--multitask", str(tmp_path / "elsewhere")
-    )
+@pytest.mark.parametrize("results", [None, {"training": {"steps": 9}}], ids=["nothing", "a member"])
+def test_a_folder_without_a_control_is_refused_by_name(
+    run: Run, tmp_path: Path, results: dict[str, object] | None
+) -> None:
+    folder = tmp_path / "elsewhere"
+    if results:
+        folder.mkdir()
+        (folder / "results.json").write_text(json.dumps(results))
+    done = run("eval", "members", "--data", str(tmp_path), "--members", "pilot", "--multitask", str(folder))
     assert done.returncode == 2
-    assert f"{tmp_path / 'elsewhere'} holds no control" in done.stderr
+    assert f"{folder} holds no control" in done.stderr
 
 
 @pytest.mark.parametrize("kept", [["--resume", "--work", "a b"], ["--afresh"], ["--work=x"], []])
