@@ -32,6 +32,11 @@ class RealServer:
         self._started.write(NOTE)
         launch.wait(self._started)
 
+    def errors(self) -> str:
+        """Return the first errors in its log: the cause, where it died."""
+        lines = self._log.read_text("utf-8", "replace").splitlines() if self._log.exists() else []
+        return "\n".join([line for line in lines if " ERROR " in line][:20])
+
     def kill(self) -> None:
         """End it at once, without a word to those who wait for it."""
         if self._started:

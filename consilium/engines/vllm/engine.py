@@ -16,7 +16,7 @@ from consilium.engines.tokens import Tokens
 from consilium.engines.vllm.adapters import ServedAdapters
 from consilium.engines.vllm.null_adapter import null_adapter, write_null_adapter
 from consilium.engines.vllm.replicas import Replica, choose
-from consilium.engines.vllm.server import Again, Server
+from consilium.engines.vllm.server import Again, Served, Server
 from consilium.errors import AdapterMissing, BadMessage, BadSettings, EngineLost, SeatDeadline
 from consilium.members.base import Base
 from consilium.members.catalogue import Catalogue, Member
@@ -220,16 +220,20 @@ class VllmEngine:
             replica.adapters.tier.give_back(name)
 
     async def _greet(self, replica: Replica) -> None:
-        served = await replica.server.served()
-        if self._work and self._nobody not in served.adapters:
-            name, folder = await asyncio.to_thread(write_null_adapter, self._base, self._work)
-            with suppress(
-                AdapterMissing, EngineLost, Again
-            ):  # it sees other folders, or takes none: a GPU does without
-                if await replica.server.load(name, str(folder)):
-                    served = replace(served, adapters=served.adapters | {name})
-        replica.served = served
-        replica.adapters.tier.reconcile(served.adapters & self._own)
+        async with replica.greeting:
+            if replica.served is None:
+                replica.served = await self._given_nobody(replica.server, await replica.server.served())
+                replica.adapters.tier.reconcile(replica.served.adapters & self._own)
+
+    async def _given_nobody(self, server: Server, served: Served) -> Served:
+        """Give a server the adapter that changes nothing, and return what it then serves."""
+        if not self._work or self._nobody in served.adapters:
+            return served
+        name, folder = await asyncio.to_thread(write_null_adapter, self._base, self._work)
+        with suppress(AdapterMissing, EngineLost, Again):  # it sees other folders, or takes none: a GPU does without
+            if await server.load(name, str(folder)):
+                return replace(served, adapters=served.adapters | {name})
+        return served
 
     async def _pause(self, again: Again, attempt: int, clock: "_Clock", *, heard: bool = False) -> None:
         """Wait before the next attempt, or raise where there is none."""

@@ -10,6 +10,7 @@ from pathlib import Path
 from consilium.errors import BaseUnavailable
 from consilium.members.adapter import CONFIG_FILE, WEIGHTS_FILE, adapter_digest
 from consilium.members.base import Base
+from consilium.members.files import write_whole
 
 MODULE = "model.layers.0.self_attn.q_proj"
 _SLUG = "nobody"
@@ -45,12 +46,15 @@ def null_adapter(base: Base) -> tuple[str, dict[str, bytes]]:
 
 
 def write_null_adapter(base: Base, folder: Path) -> tuple[str, Path]:
-    """Write it into a folder of its name below ``folder``, and return name and folder. Raises as `null_adapter`."""
+    """Write it into a folder of its name below ``folder``, and return name and folder. Raises as `null_adapter`.
+
+    A server may be reading it from memory that the file is mapped to: cut short there, it would take the server down.
+    """
     name, files = null_adapter(base)
     own = folder / name
     own.mkdir(parents=True, exist_ok=True)
     for file, content in files.items():
-        (own / file).write_bytes(content)
+        write_whole(own / file, content)
     return name, own
 
 

@@ -1,9 +1,10 @@
 """Several servers of the same catalogue: each member has a home, so that its prefixes stay in one cache."""
 
+import asyncio
 import hashlib
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from consilium.engines.vllm.adapters import ServedAdapters
 from consilium.engines.vllm.server import Served, Server
@@ -22,6 +23,8 @@ class Replica:
     server: Server
     adapters: ServedAdapters
     served: Served | None = None
+    greeting: asyncio.Lock = field(default_factory=asyncio.Lock)
+    """Held while it is asked what it serves, which those who wait for it need not ask again."""
     in_hand: int = 0
     failures: int = 0
     rests_until: float = 0.0

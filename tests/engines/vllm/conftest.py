@@ -1,6 +1,6 @@
 """The vLLM server that the tests marked ``vllm`` share: the shipped members, started once and ended after them."""
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Generator, Iterator
 from pathlib import Path
 
 import pytest
@@ -13,6 +13,15 @@ from tests.support.council import real_base
 from tests.support.served import NOTE, PYTHON, URL, RealServer
 
 SEATS = 7
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Function) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Show what the server logged beside what failed."""
+    report = yield
+    if report.failed and isinstance(server := item.funcargs.get("server"), RealServer):
+        report.sections.append(("errors in vLLM's log", server.errors()))
+    return report
 
 
 @pytest.fixture(scope="session")

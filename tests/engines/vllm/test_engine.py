@@ -188,6 +188,19 @@ async def test_a_server_without_the_adapter_that_changes_nothing_is_given_it(
     assert model == (null_adapter(base)[0] if sees_folders else SERVED)
 
 
+async def test_many_who_find_a_server_started_again_give_it_that_adapter_once(
+    base: Base, crew: Catalogue, tmp_path: Path
+) -> None:
+    server = FakeVllm(base=base)
+    async with server.running(), VllmEngine(base, crew, [server.url], work=tmp_path / "work") as engine:
+        server.adapters.clear()
+        engine.replicas[0].failed()
+        await asyncio.gather(*(speak(engine, prompt(name)) for name in [*crew.members] * 3))
+    assert server.count("/v1/models") == 2
+    loaded = [body["lora_name"] for path, body in server.asked if path == "/v1/load_lora_adapter"]
+    assert loaded.count(null_adapter(base)[0]) == 2
+
+
 async def test_each_member_has_a_home_and_a_lost_server_is_stood_in_for(base: Base, crew: Catalogue) -> None:
     servers = [FakeVllm(base=base) for _ in range(3)]
     async with opened(base, crew, *servers) as engine:

@@ -1,5 +1,6 @@
 """How a server is started and ended: the command by itself, and the rest with a server of another kind in its place."""
 
+import os
 import sys
 import time
 from pathlib import Path
@@ -8,7 +9,7 @@ import pytest
 
 from consilium.engines.vllm import launch
 from consilium.engines.vllm.launch import Plan, Started
-from consilium.engines.vllm.null_adapter import MODULE, null_adapter
+from consilium.engines.vllm.null_adapter import MODULE, null_adapter, write_null_adapter
 from consilium.errors import BadSettings, EngineLost
 from consilium.members.base import Base
 from consilium.members.catalogue import Catalogue
@@ -67,6 +68,14 @@ def test_the_null_adapter_fits_the_base_and_is_zero(base: Base) -> None:
         ".lora_B.weight": (48, 1),
     }
     assert all(not value.any() for value in tensors.values())
+
+
+def test_who_reads_the_null_adapter_is_not_cut_short_where_it_is_written_again(base: Base, tmp_path: Path) -> None:
+    _, folder = write_null_adapter(base, tmp_path)
+    with (folder / "adapter_model.safetensors").open("rb") as reading:
+        write_null_adapter(base, tmp_path)
+        assert os.fstat(reading.fileno()).st_nlink == 0, "the file that is read stays as it was, under no name"
+        assert reading.read() == null_adapter(base)[1]["adapter_model.safetensors"]
 
 
 class TestProcess:
