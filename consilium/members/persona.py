@@ -92,6 +92,10 @@ class RowsSpec(_Strict):
     """Phrasings for the rows that are kept out of training, so that none of them was learned; else ``requests``."""
     learn: Literal["first", "every"] = "first"
     """Whether a training row with several replies teaches the first of them, or is a row for each."""
+    interchangeable: tuple[Annotated[tuple[Text, ...], Field(min_length=2)], ...] = ()
+    """Lists of words that may stand for one another. What a training row's request and reply share of a list becomes
+    the list's next word in both, so that the member learns to copy it, and not to say what most rows say.
+    """
     speaker: str = ""
     """Whose speeches are learned (dialogue); empty: everybody's."""
     held_out: tuple[str, ...] = ()
@@ -116,6 +120,9 @@ class Recipe(_Strict):
     epochs: Annotated[float, Field(gt=0, le=20)] = 1.0
     learning_rate: Annotated[float, Field(gt=0, le=1)] = 2e-3
     rank: Annotated[int, Field(ge=1, le=MAX_RANK)] = 8
+    token_weights: dict[Annotated[str, StringConstraints(min_length=1)], Annotated[float, Field(gt=0, le=100)]] = {}
+    """Tokens by their text, and how many times another token's loss theirs counts. What a weight does to a decoder that
+    takes the likeliest token: it takes this one where its odds are one to the weight, not where they are even."""
 
     def at_rank(self, rank: int) -> Self:
         """Return the same at another rank, with a learning rate that falls as the rank grows.

@@ -11,7 +11,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from consilium.errors import BadRows, MissingExtra
+from consilium.errors import BadRows, BadSettings, MissingExtra
 from consilium.members.adapter import CONFIG_FILE, TARGET_MODULES, WEIGHTS_FILE, LoraSettings
 from consilium.members.base import Base
 from consilium.members.persona import Recipe
@@ -23,6 +23,7 @@ from consilium.training.run import Run
 if TYPE_CHECKING:
     from datasets import Dataset
     from peft import LoraConfig
+    from torch import Tensor
     from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
     from trl.trainer.sft_config import SFTConfig
 
@@ -104,6 +105,7 @@ def train_adapter(
 
     Raises:
         BadRows: there are no lessons, or one is longer than `MAX_TOKENS`, or ``work`` holds another run.
+        BadSettings: what a token weight is for is not one token of the base.
         MissingExtra: trl or the tracker is not installed.
     """
     if tracker and find_spec(tracker) is None:
@@ -118,11 +120,12 @@ def train_adapter(
     keep_freed_memory()
     chosen, chosen_by = lessons[: recipe.limit], _spread(dev, DEV_ROWS)
     _check_lengths((*chosen, *chosen_by), base)
+    weights = _token_weights(recipe, base)
     run = Run(work, recipe, chosen, chosen_by, base, seed)
     finished = run.finished if (work / "adapter" / WEIGHTS_FILE).is_file() else None
     if finished is None:
         last = _last_checkpoint(work)
-        trainer = _trainer(recipe, chosen, chosen_by, base, work, seed, begun=last is not None)
+        trainer = _trainer(recipe, chosen, chosen_by, base, work, seed, weights, begun=last is not None)
         trainer.add_callback(_reporter(run, on_step))
         if tracker:
             trainer.add_callback(INTEGRATION_TO_CALLBACK[tracker])
@@ -187,6 +190,7 @@ def _trainer(
     base: Base,
     work: Path,
     seed: int,
+    weights: "Tensor | None",
     *,
     begun: bool,
 ) -> "Trainer":
@@ -199,6 +203,7 @@ def _trainer(
     steps = math.ceil(len(lessons) / BATCH_SIZE * recipe.epochs)
     trainer = Trainer(
         prompts=[lesson.system_prompt for lesson in lessons],
+        weights=weights,
         # Fused attention is the slower one here: sequences are short, and its kernel is made for many cores.
         model=AutoModelForCausalLM.from_pretrained(base.path, dtype=torch.float32, attn_implementation="eager"),
         args=_arguments(recipe, work, seed, save_every=min(150, max(10, steps // 8)), chosen=bool(dev), begun=begun),
@@ -212,6 +217,26 @@ def _trainer(
     fuse_adapters(trainer.model)  # type: ignore[arg-type]
     trainer.remove_callback(PrinterCallback)  # it would print a dictionary a step beside our own report
     return trainer
+
+
+def _token_weights(recipe: Recipe, base: Base) -> "Tensor | None":
+    """Return how often each token's loss counts, by token id."""
+    import torch
+    from transformers import AutoConfig, AutoTokenizer
+
+    if not recipe.token_weights:
+        return None
+    tokenizer = AutoTokenizer.from_pretrained(base.path)
+    weights = torch.ones(AutoConfig.from_pretrained(base.path).vocab_size)
+    for text, weight in recipe.token_weights.items():
+        tokens = tokenizer.encode(text, add_special_tokens=False)
+        if len(tokens) != 1:
+            raise BadSettings(
+                f"token_weights: {text!r} is {len(tokens)} tokens of the base, and a weight is of one. "
+                "Give the text of a single token; that of most words begins with a space."
+            )
+        weights[tokens[0]] = weight
+    return weights
 
 
 def _quieten() -> None:

@@ -88,7 +88,7 @@ def read_split(data: Path, spec: RowsSpec) -> Split:
     learned = _each_reply(train) if spec.learn == "every" else train
     held_out = spec.held_out_requests or spec.requests
     split = Split(
-        train=_phrased(learned, spec.requests),
+        train=_phrased(_exchanged(learned, spec.interchangeable), spec.requests),
         dev=_phrased(dev, held_out),
         test=_phrased(test, held_out),
         overlapping=found - len(dev) - len(test),
@@ -105,6 +105,25 @@ def _without(rows: tuple[Row, ...], others: tuple[Row, ...]) -> tuple[Row, ...]:
 
 def _each_reply(rows: Iterable[Row]) -> tuple[Row, ...]:
     return tuple(replace(row, replies=(reply,)) for row in rows for reply in row.replies)
+
+
+def _exchanged(rows: Iterable[Row], lists: Sequence[Sequence[str]]) -> tuple[Row, ...]:
+    """Put the next word of a list where a row has one of it, in the request and in every reply."""
+    exchanged = tuple(rows)
+    for words in lists:
+        word = re.compile(rf"\b({'|'.join(map(re.escape, words))})\b")
+        following = cycle(words)
+        exchanged = tuple(_with_next(row, word, following) for row in exchanged)
+    return exchanged
+
+
+def _with_next(row: Row, word: re.Pattern[str], following: Iterator[str]) -> Row:
+    texts = (row.request, *row.replies)
+    if len(found := {tuple(set(word.findall(text))) for text in texts}) != 1 or len(found.pop()) != 1:
+        return row  # it has none of them, or none that all its texts share, or several that would be mixed up
+    other = next(following)
+    request, *replies = (word.sub(other, text) for text in texts)
+    return replace(row, request=request, replies=tuple(replies))
 
 
 def _phrased(rows: Iterable[Row], phrasings: Sequence[str]) -> tuple[Row, ...]:

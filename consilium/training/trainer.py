@@ -19,10 +19,20 @@ TOKENS_AT_ONCE = 2048
 
 
 class Trainer(SFTTrainer):
-    """Takes batches of `pack`, of rows that may have several system prompts."""
+    """Takes batches of `pack`, of rows that may have several system prompts.
 
-    def __init__(self, *, prompts: Sequence[str], **kwargs: Any) -> None:  # noqa: ANN401 -- trl's own
+    Args:
+        prompts: the rows' system prompts.
+        weights: how often each token's loss counts while it is learned, by token id; where it is measured, once. None:
+            once in either case.
+        kwargs: trl's own.
+    """
+
+    weights: Tensor | None = None
+
+    def __init__(self, *, prompts: Sequence[str], weights: Tensor | None = None, **kwargs: Any) -> None:  # noqa: ANN401
         self._prompts = prompts
+        self.weights = weights
         super().__init__(**kwargs)
 
     def compute_loss(
@@ -32,9 +42,10 @@ class Trainer(SFTTrainer):
         return_outputs: bool = False,
         num_items_in_batch: Tensor | int | None = None,
     ) -> Tensor:
-        """Return the mean cross-entropy of the learned tokens, in nats, without any other token's logits.
+        """Return the mean cross-entropy of the learned tokens, in nats, each times its weight while training.
 
-        Most tokens are a prompt's, and a vocabulary has as many weights as several layers.
+        No other token's logits are computed: most tokens are a prompt's, and a vocabulary has as many weights as
+        several layers.
         """
         predicted = pad(inputs["labels"][:, 1:], (0, 1), value=NOT_LEARNED)
         learned = predicted != NOT_LEARNED
@@ -43,7 +54,8 @@ class Trainer(SFTTrainer):
             logits = model(**read, use_cache=False).logits
         wanted = predicted[learned]
         count = len(wanted) if num_items_in_batch is None else num_items_in_batch
-        return cross_entropy(logits.flatten(0, -2), wanted, reduction="sum") / count
+        weights = self.weights if model.training else None
+        return cross_entropy(logits.flatten(0, -2), wanted, weights, reduction="sum") / count
 
     def training_step(
         self,

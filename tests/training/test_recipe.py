@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from consilium.errors import BadRows, MissingExtra
+from consilium.errors import BadRows, BadSettings, MissingExtra
 from consilium.members.adapter import CONFIG_FILE, WEIGHTS_FILE
 from consilium.members.persona import Recipe, RowsSpec
 from consilium.training.installing import install_adapter
@@ -54,6 +54,13 @@ def test_a_lesson_that_is_too_long_is_named_before_training_starts(tmp_path: Pat
         BadRows, match=r"train\.jsonl line 2 has 2,0\d\d tokens with its prompt, and 1,024 are the most"
     ):
         train_adapter(Recipe(), lessons("You are the pilot.", rows), real_base(), tmp_path / "work")
+    assert not (tmp_path / "work").exists()
+
+
+@pytest.mark.model
+def test_a_weight_is_of_one_token(tmp_path: Path) -> None:
+    with pytest.raises(BadSettings, match=r"' two boats' is 2 tokens of the base.*Give the text of a single token"):
+        train_adapter(Recipe(token_weights={" .": 2, " two boats": 2}), TAUGHT, real_base(), tmp_path / "work")
     assert not (tmp_path / "work").exists()
 
 

@@ -137,6 +137,26 @@ class TestPairs:
             "all replies count where it is measured"
         )
 
+    def test_words_that_request_and_reply_share_are_exchanged_in_training_rows(self, tmp_path: Path) -> None:
+        rows = [
+            {"input": "food[Thai], kind[pub]", "targets": ["A Thai pub.", "Thai food in a pub, and Thai music."]},
+            {"input": "food[Thai], kind[pub]", "targets": ["Nothing of the request."]},
+            {"input": "food[Greek], near[Thai]", "targets": ["Greek food, and Thai too."]},
+            {"input": "food[Thailand]", "targets": ["From Thailand."]},
+        ]
+        for part in ("train", "dev", "test"):
+            write_rows(tmp_path / f"{part}.jsonl", [*rows, {"input": f"{part}: food[Thai]", "targets": ["Thai."]}])
+        spec = RowsSpec(interchangeable=(("Greek", "Thai"), ("pub", "mill")))
+        split = read_split(tmp_path, spec)
+        assert [(row.request, *row.replies) for row in split.train] == [
+            ("food[Greek], kind[pub]", "A Greek pub.", "Greek food in a pub, and Greek music."),
+            ("food[Thai], kind[pub]", "Nothing of the request."),
+            ("food[Greek], near[Thai]", "Greek food, and Thai too."),
+            ("food[Thailand]", "From Thailand."),
+            ("train: food[Thai]", "Thai."),
+        ]
+        assert requests(split.test) == ["test: food[Thai]"]
+
     def test_an_id_that_two_rows_share_is_named_with_both_lines(self, folder: Path) -> None:
         rows = [{"id": number % 2, "input": f"boat {number}", "targets": "x"} for number in range(3)]
         write_rows(folder / "train.jsonl", rows)

@@ -39,6 +39,17 @@ def test_the_loss_and_its_gradient_are_those_of_the_whole_models_logits() -> Non
         assert torch.allclose(one, other, atol=1e-5)
 
 
+def test_a_tokens_loss_counts_by_its_weight_while_it_is_learned() -> None:
+    trainer, model, weights = object.__new__(Trainer), small_model(), torch.ones(64)
+    weights[6] = 3.0
+    trainer.weights = weights
+    batch = pack([{"input_ids": [4, 5, 6], "labels": [NOT_LEARNED, 5, 6]}])
+    of_5, of_6 = (-model(**batch).logits[0, place].log_softmax(-1)[place + 5].item() for place in (0, 1))
+    assert trainer.compute_loss(model, batch).item() == pytest.approx((of_5 + 3 * of_6) / 2, abs=1e-5)
+    model.eval()
+    assert trainer.compute_loss(model, batch).item() == pytest.approx((of_5 + of_6) / 2, abs=1e-5)
+
+
 @pytest.mark.parametrize("count", [None, 12])
 def test_gradients_of_a_batch_are_the_same_a_few_sequences_at_a_time(
     monkeypatch: pytest.MonkeyPatch, count: int | None
