@@ -12,7 +12,7 @@ from consilium.evaluation.coverage import slot_coverage
 from consilium.evaluation.frame import frame_match, slot_f1
 from consilium.evaluation.label import label_match, macro_f1
 from consilium.evaluation.query import aggregate_match, operators_match, query_match, structure_match
-from consilium.evaluation.split import two_sentences
+from consilium.evaluation.split import two_sentences, words_kept
 from consilium.evaluation.style import Voice
 from consilium.evaluation.texts import chrf, corpus_chrf, exact_match
 from consilium.members.catalogue import Member
@@ -224,6 +224,10 @@ WORKS: Mapping[str, Work] = {
             "copy_chrf": _COPY_CHRF,
             "two_sentence_rate": Metric(
                 meaning="statements of exactly two finished sentences", each=lambda said, _row: two_sentences(said)
+            ),
+            "words_kept": Metric(
+                meaning="the input's words that a statement holds; the mean",
+                each=lambda said, row: words_kept(said, _input(row)),
             ),
             "exact_match": _EXACT,
         },

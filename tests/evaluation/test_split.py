@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from consilium.evaluation.split import sentences, two_sentences
+from consilium.evaluation.split import sentences, two_sentences, words_kept
 
 
 @pytest.mark.parametrize(
@@ -58,6 +58,20 @@ def test_sentences_end_at_a_stop_before_a_new_start(text: str, count: int) -> No
 )
 def test_two_finished_sentences_are_asked_for(statement: str, score: float) -> None:
     assert two_sentences(statement) == score
+
+
+@pytest.mark.parametrize(
+    ("statement", "share"),
+    [
+        ("The boat came in , and it left .", 1),
+        ("the BOAT came in . And so it left : it is gone .", 1),
+        ("The boat came in . It left .", 6 / 7),
+        ("The the the the .", 1 / 7),
+        ("", 0),
+    ],
+)
+def test_the_words_of_the_source_are_counted_each_as_often_as_it_stands_there(statement: str, share: float) -> None:
+    assert words_kept(statement, "The boat came in , and it left .") == pytest.approx(share)
 
 
 @given(words=st.lists(st.text("abcåö", min_size=2, max_size=6), min_size=1, max_size=6), count=st.integers(1, 5))
