@@ -96,6 +96,9 @@ class RowsSpec(_Strict):
     """Lists of words that may stand for one another. What a training row's request and reply share of a list becomes
     the list's next word in both, so that the member learns to copy it, and not to say what most rows say.
     """
+    edits_at: str = ""
+    """A word, where replies are edits of their requests. Of a training row's edits those that put it in are learned;
+    else the reply is made to say what the request says. Empty: all are learned."""
     speaker: str = ""
     """Whose speeches are learned (dialogue); empty: everybody's."""
     held_out: tuple[str, ...] = ()

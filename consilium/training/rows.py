@@ -12,6 +12,7 @@ from typing import Any, TypeAlias
 
 from consilium.errors import BadRows
 from consilium.members.persona import RowsSpec
+from consilium.training.faithful import with_edits_at
 
 MAX_LINE_BYTES = 400_000
 
@@ -86,9 +87,12 @@ def read_split(data: Path, spec: RowsSpec) -> Split:
         test = _without(test, train)
         dev = _without(dev, train + test)
     learned = _each_reply(train) if spec.learn == "every" else train
+    learned = _exchanged(learned, spec.interchangeable)
+    if spec.edits_at:
+        learned = tuple(_with_edits_at(spec.edits_at, row) for row in learned)
     held_out = spec.held_out_requests or spec.requests
     split = Split(
-        train=_phrased(_exchanged(learned, spec.interchangeable), spec.requests),
+        train=_phrased(learned, spec.requests),
         dev=_phrased(dev, held_out),
         test=_phrased(test, held_out),
         overlapping=found - len(dev) - len(test),
@@ -124,6 +128,10 @@ def _with_next(row: Row, word: re.Pattern[str], following: Iterator[str]) -> Row
     other = next(following)
     request, *replies = (word.sub(other, text) for text in texts)
     return replace(row, request=request, replies=tuple(replies))
+
+
+def _with_edits_at(mark: str, row: Row) -> Row:
+    return replace(row, replies=tuple(with_edits_at(mark, row.request, reply) for reply in row.replies))
 
 
 def _phrased(rows: Iterable[Row], phrasings: Sequence[str]) -> tuple[Row, ...]:

@@ -157,6 +157,19 @@ class TestPairs:
         ]
         assert requests(split.test) == ["test: food[Thai]"]
 
+    def test_of_training_rows_alone_edits_elsewhere_are_undone(self, tmp_path: Path) -> None:
+        for part in ("train", "dev", "test"):
+            row = {
+                "input": f"In the {part} , and it left the quay at ten .",
+                "targets": [f"In a {part} . It left the quay at 9 ."],
+            }
+            write_rows(tmp_path / f"{part}.jsonl", [row])
+        split = read_split(tmp_path, RowsSpec(edits_at=".", requests=("Split: {input}",)))
+        (learned,), (measured,) = split.train, split.test
+        assert learned.request == "Split: In the train , and it left the quay at ten ."
+        assert learned.replies == ("In the train . It left the quay at ten .",)
+        assert measured.replies == ("In a test . It left the quay at 9 .",)
+
     def test_an_id_that_two_rows_share_is_named_with_both_lines(self, folder: Path) -> None:
         rows = [{"id": number % 2, "input": f"boat {number}", "targets": "x"} for number in range(3)]
         write_rows(folder / "train.jsonl", rows)
