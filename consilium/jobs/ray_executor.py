@@ -15,11 +15,11 @@ import asyncio
 import logging
 import os
 import socket
-from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from consilium.concurrency import all_of
 from consilium.council.council import Council
@@ -31,6 +31,8 @@ from consilium.jobs.request import RowRequest
 from consilium.jobs.result import Result
 from consilium.jobs.row_turn import RowTurns, answering
 from consilium.settings import keep_ray_quiet
+
+Found = TypeVar("Found")
 
 START_S = 600.0
 """Seconds that the workers have to find room on the cluster and to open their councils."""
@@ -155,7 +157,7 @@ def _answer(worker: Any) -> Answer:  # noqa: ANN401 -- Ray's handle, whose metho
     return answer
 
 
-async def _called(call: Any) -> Any:  # noqa: ANN401 -- likewise
+async def _called(call: Awaitable[Found]) -> Found:
     """Wait for a call's result. Raises what the worker raised, and `EngineLost` where it died time and again."""
     from ray.exceptions import RayActorError, RayTaskError
 

@@ -6,10 +6,12 @@ which the scores of scored turns are read.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal
 from statistics import NormalDist
 from typing import Any, TypeAlias
 
-from sqlalchemy import Connection, Executable, and_, case, func, select
+from sqlalchemy import Connection, Executable, Label, SQLColumnExpression, and_, case, func, select
 
 from consilium.ledger.orm import DecisionRow, OutcomeRow, SeatRow, StatementRow, TurnRow, VerdictRow
 
@@ -139,7 +141,7 @@ _SCORES = (
 )
 
 
-def _share(condition: Any, label: str) -> Any:  # noqa: ANN401 -- any expression of SQLAlchemy's
+def _share(condition: SQLColumnExpression[bool], label: str) -> Label[float]:
     return func.avg(case((condition, 1.0), else_=0.0)).label(label)
 
 
@@ -151,8 +153,8 @@ def _rows(connection: Connection, query: Executable) -> list[Row]:
     ]
 
 
-def _plain(value: Any) -> float | str:  # noqa: ANN401 -- a Decimal or a date of the driver's
-    return value.isoformat() if hasattr(value, "isoformat") else float(value)
+def _plain(value: Decimal | date) -> float | str:
+    return value.isoformat() if isinstance(value, date) else float(value)
 
 
 def _with_interval(row: Row) -> Row:

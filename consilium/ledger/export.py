@@ -5,7 +5,7 @@ import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from pydantic import TypeAdapter
 
@@ -58,7 +58,7 @@ def _whole(file: Path) -> Iterator[Path]:
 
 
 class _Lines:
-    def __init__(self, opened: Any) -> None:  # noqa: ANN401 -- any text file
+    def __init__(self, opened: IO[str]) -> None:
         self._opened = opened
 
     def write(self, logs: Sequence[TurnLog]) -> None:

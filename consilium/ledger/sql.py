@@ -351,7 +351,7 @@ def _logs(connection: Connection, turns: Select[Any]) -> list[TurnLog]:
     found = [entry_of(TurnEntry, row) for row in connection.execute(turns).mappings()]
     ids = turns.with_only_columns(TurnRow.id)
 
-    def rows(table: type[Table], *order: Any) -> Iterator[Any]:  # noqa: ANN401 -- rows of any table
+    def rows(table: type[Table], *order: str) -> Iterator[RowMapping]:
         columns = table.__table__.c
         query = select(table.__table__).where(columns.turn_id.in_(ids)).order_by(*(columns[name] for name in order))
         return iter(connection.execute(query).mappings())

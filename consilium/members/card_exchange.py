@@ -135,7 +135,7 @@ def _persona_toml(persona: Persona, where: str) -> bytes:
     return content
 
 
-def _toml(value: Any) -> Any:  # noqa: ANN401 -- TOML's values, in and out
+def _toml(value: object) -> object:
     """Return a value as a person would lay it out: long lists and texts over several lines."""
     match value:
         case str() if "\n" in value:

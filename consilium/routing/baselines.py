@@ -13,6 +13,8 @@ from consilium.members.catalogue import Catalogue
 from consilium.routing.classifier import Classifier, Example, Probabilities, digest_of
 
 if TYPE_CHECKING:
+    from sklearn.base import ClassifierMixin
+
     from consilium.routing.sentence import SentenceEncoder
 
 _WORD = re.compile(r"[^\W_]{3,}")
@@ -130,7 +132,7 @@ def _check(examples: Sequence[Example]) -> None:
 
 def _fitted(
     name: str,
-    model: Any,  # noqa: ANN401 -- scikit-learn has no types
+    model: "ClassifierMixin",
     examples: Sequence[Example],
     encoder: "SentenceEncoder | None" = None,
 ) -> Classifier:

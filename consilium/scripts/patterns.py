@@ -60,7 +60,7 @@ def misfit(text: str, schema: Schema) -> str | None:
     return None if worst is None else worst.message[:200]
 
 
-def _check_part(part: Any) -> None:  # noqa: ANN401 -- any part of a schema
+def _check_part(part: object) -> None:
     if isinstance(part, dict):
         if refused := [key for key in _REFUSED if key in part]:
             raise ValueError(f"{refused[0]!r} is not read in a schema. Write the part out")
@@ -70,7 +70,7 @@ def _check_part(part: Any) -> None:  # noqa: ANN401 -- any part of a schema
         _check_part(inner)
 
 
-def _pattern(validator: Any, pattern: str, instance: Any, schema: Any) -> Iterator[ValidationError]:  # noqa: ANN401 -- jsonschema's keyword signature
+def _pattern(validator: object, pattern: str, instance: object, schema: object) -> Iterator[ValidationError]:
     if isinstance(instance, str) and not compiled(pattern).search(instance):
         yield ValidationError(f"{instance!r:.80} does not match {pattern!r}")
 

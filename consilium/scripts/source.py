@@ -180,7 +180,7 @@ class _YamlReader:
         self._resolver: Any = yaml.SafeLoader("")  # of whose methods no types are known
         self.lines: dict[Place, int] = {}
 
-    def document(self) -> Any:  # noqa: ANN401 -- whatever the document is
+    def document(self) -> object:
         """Return what the one document holds; None where there is none."""
         value, found = None, False
         for event in self._events:
@@ -190,7 +190,7 @@ class _YamlReader:
                 value, found = self._value(next(self._events), ()), True
         return value
 
-    def _value(self, event: Any, place: Place) -> Any:  # noqa: ANN401 -- events of several kinds; any data
+    def _value(self, event: Any, place: Place) -> object:  # noqa: ANN401 -- events of several kinds
         self.lines.setdefault(place, _line(event))
         if len(place) > MAX_DEPTH:
             raise self._fault(event, f"lies more than {MAX_DEPTH} deep. Lay it flat")
@@ -222,7 +222,7 @@ class _YamlReader:
             found.append(self._value(event, (*place, len(found))))
         return found
 
-    def _scalar(self, event: yaml.ScalarEvent) -> Any:  # noqa: ANN401 -- text, number, truth value or None
+    def _scalar(self, event: yaml.ScalarEvent) -> object:
         if event.style is not None:  # in quotes or a block: text, whatever it looks like
             return event.value
         tag: str = self._resolver.resolve(yaml.ScalarNode, event.value, (True, False))

@@ -158,7 +158,7 @@ def _check_account(check: Check) -> dict[str, Any]:
     return {"name": check.name, "wanted": check.wanted, "found": check.found, "held": check.held}
 
 
-def _differences(recorded: Any, now: Any, place: str = "") -> Iterator[str]:  # noqa: ANN401 -- any JSON
+def _differences(recorded: object, now: object, place: str = "") -> Iterator[str]:
     if isinstance(recorded, dict) and isinstance(now, dict):
         for key in recorded | now:
             yield from _differences(recorded.get(key), now.get(key), f"{place}.{key}" if place else key)

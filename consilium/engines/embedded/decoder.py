@@ -8,7 +8,7 @@ each projection. Weights and rotary embedding are transformers' own.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from consilium.engines.embedded.deltas import GROUPS
 from consilium.errors import BaseUnavailable
@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
     from consilium.engines.embedded.deltas import DeltaWindow, Sizes
     from consilium.engines.embedded.keys_values import Window
+
+Loaded: TypeAlias = Any
+"""A model of transformers', a part of it or its configuration, whose class depends on the base."""
 
 ARCHITECTURES = ("LlamaForCausalLM", "MistralForCausalLM", "Qwen2ForCausalLM", "Qwen3ForCausalLM")
 """Models of one shape: RMSNorm, rotary positions, grouped queries, gated MLP, full attention."""
@@ -60,7 +63,7 @@ class Projection:
         return product
 
 
-def _halved(weight: "torch.Tensor", bias: "torch.Tensor | None") -> Any:  # noqa: ANN401 -- an opaque object of torch's
+def _halved(weight: "torch.Tensor", bias: "torch.Tensor | None") -> object:
     """Return the weight packed in half precision, where that loses nothing and the processor can; else None.
 
     FBGEMM widens it while it multiplies, in float32: half the bytes are read for the same product. Weights published in
@@ -102,7 +105,7 @@ class Decoder:
         BaseUnavailable: a model of another shape.
     """
 
-    def __init__(self, model: Any, precision: Precision = "float32") -> None:  # noqa: ANN401 -- transformers' class depends on the base
+    def __init__(self, model: Loaded, precision: Precision = "float32") -> None:
         config = model.config
         _check_shape(type(model).__name__, config)
         self._heads: int = config.num_attention_heads
@@ -193,7 +196,7 @@ class Decoder:
         return kv.attend(number, turned[:, :, : self._heads], turned[:, :, self._heads :], values)
 
 
-def _check_shape(architecture: str, config: Any) -> None:  # noqa: ANN401 -- transformers' class depends on the base
+def _check_shape(architecture: str, config: Loaded) -> None:
     if architecture not in ARCHITECTURES:
         raise BaseUnavailable(
             f"the embedded engine cannot run a {architecture}; it runs {', '.join(ARCHITECTURES)}. "
@@ -213,17 +216,17 @@ def _check_shape(architecture: str, config: Any) -> None:  # noqa: ANN401 -- tra
         )
 
 
-def _sizes(layer: Any) -> "Sizes":  # noqa: ANN401 -- transformers' class depends on the base
+def _sizes(layer: Loaded) -> "Sizes":
     linears = {name: _linear(layer, name) for group in GROUPS for name in group}
     return {name: (linear.in_features, linear.out_features) for name, linear in linears.items()}
 
 
-def _linear(layer: Any, name: str) -> "torch.nn.Linear":  # noqa: ANN401 -- transformers' class depends on the base
+def _linear(layer: Loaded, name: str) -> "torch.nn.Linear":
     linear: torch.nn.Linear = getattr(layer.self_attn if hasattr(layer.self_attn, name) else layer.mlp, name)
     return linear
 
 
-def _taken_over(layer: Any, precision: Precision) -> Layer:  # noqa: ANN401 -- transformers' class depends on the base
+def _taken_over(layer: Loaded, precision: Precision) -> Layer:
     """Return a layer's weights, and free those that were packed anew."""
     projections = []
     for group in GROUPS:

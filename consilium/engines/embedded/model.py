@@ -8,10 +8,10 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from consilium.engines.embedded.batch import MAX_ROWS, Batch
-from consilium.engines.embedded.decoder import Decoder
+from consilium.engines.embedded.decoder import Decoder, Loaded
 from consilium.engines.embedded.deltas import GROUPS, BoundDeltas, Delta, overflown
 from consilium.engines.embedded.prefixes import Prefixes, shared
 from consilium.engines.embedded.row import Row
@@ -216,7 +216,7 @@ class Model:
         return [found[place] for place in range(len(asked))]
 
 
-def load_plain(base: Base) -> Any:  # noqa: ANN401 -- transformers' class depends on the base
+def load_plain(base: Base) -> Loaded:
     """Return transformers' model of the base, in float32."""
     import torch
 
