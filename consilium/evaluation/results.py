@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from consilium.errors import BadRows
 from consilium.evaluation.matrix import BASE, BASE_3SHOT, Matrix, Task
 from consilium.members.files import write_whole
 
@@ -57,7 +58,16 @@ def write_training(root: Path, name: str, training: dict[str, Any]) -> None:
 
 
 def read_training(root: Path, name: str) -> dict[str, Any] | None:
-    """Return what stands about a member's training; None where nothing does."""
+    """Return what stands about a member's training; None where nothing does.
+
+    Raises:
+        BadRows: the file is there and holds something else.
+    """
     file = root / name / RESULTS_FILE
-    training: dict[str, Any] | None = json.loads(file.read_bytes()).get("training") if file.exists() else None
+    if not file.exists():
+        return None
+    try:
+        training: dict[str, Any] | None = dict(json.loads(file.read_bytes())).get("training")
+    except (ValueError, TypeError) as error:
+        raise BadRows(f"{file} cannot be read: {error}. Remove it, and train or measure again.") from error
     return training

@@ -44,6 +44,14 @@ def test_a_control_of_too_high_a_rank_is_refused_before_it_is_trained(run: Run, 
     assert not (tmp_path / "storage").exists()
 
 
+@pytest.mark.parametrize("results", ["{torn", "[1]", "null"])
+def test_results_of_a_control_that_cannot_be_read_are_named(run: Run, tmp_path: Path, results: str) -> None:
+    (tmp_path / "results.json").write_text(results)
+    done = run("eval", "members", "--data", str(tmp_path), "--members", "pilot", "--multitask", str(tmp_path))
+    assert done.returncode == 2
+    assert f"{tmp_path}/results.json cannot be read" in done.stderr
+
+
 @pytest.mark.parametrize("results", [None, {"training": {"steps": 9}}], ids=["nothing", "a member"])
 def test_a_folder_without_a_control_is_refused_by_name(
     run: Run, tmp_path: Path, results: dict[str, object] | None
