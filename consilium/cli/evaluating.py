@@ -120,10 +120,11 @@ def measure_members(
     from consilium.engines.embedded.engine import EmbeddedEngine
     from consilium.evaluation.answers import Answers
     from consilium.evaluation.matrix import asked, measure
-    from consilium.evaluation.results import RESULTS_FILE, write_results
+    from consilium.evaluation.results import RESULTS_FILE, read_training, write_results
 
     for task in tasks:  # what may fail for want of a right, a package or a readable reference fails before the hours
         writable(catalogue.root / task.name / RESULTS_FILE)
+        read_training(catalogue.root, task.name)
         task.work.trivial(task.spoken)
     writable(answers)
     if not resume:

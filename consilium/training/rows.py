@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 
 from consilium.errors import BadRows
 from consilium.members.persona import RowsSpec
-from consilium.training.faithful import with_edits_at
+from consilium.training.edits import with_edits_at
 
 MAX_LINE_BYTES = 400_000
 
@@ -115,18 +115,19 @@ def _exchanged(rows: Iterable[Row], lists: Sequence[Sequence[str]]) -> tuple[Row
     """Put the next word of a list where a row has one of it, in the request and in every reply."""
     exchanged = tuple(rows)
     for words in lists:
-        word = re.compile(rf"\b({'|'.join(map(re.escape, words))})\b")
+        one_of_them = re.compile(rf"\b({'|'.join(map(re.escape, words))})\b")
         following = cycle(words)
-        exchanged = tuple(_with_next(row, word, following) for row in exchanged)
+        exchanged = tuple(_with_next(row, one_of_them, following) for row in exchanged)
     return exchanged
 
 
-def _with_next(row: Row, word: re.Pattern[str], following: Iterator[str]) -> Row:
+def _with_next(row: Row, one_of_them: re.Pattern[str], following: Iterator[str]) -> Row:
     texts = (row.request, *row.replies)
-    if len(found := {tuple(set(word.findall(text))) for text in texts}) != 1 or len(found.pop()) != 1:
-        return row  # it has none of them, or none that all its texts share, or several that would be mixed up
+    found = [set(one_of_them.findall(text)) for text in texts]
+    if len(found[0]) != 1 or any(others != found[0] for others in found):
+        return row  # it has none of them, or several that would be mixed up, or none that all its texts share
     other = next(following)
-    request, *replies = (word.sub(other, text) for text in texts)
+    request, *replies = (one_of_them.sub(other, text) for text in texts)
     return replace(row, request=request, replies=tuple(replies))
 
 

@@ -30,7 +30,13 @@ class Trainer(SFTTrainer):
 
     weights: Tensor | None = None
 
-    def __init__(self, *, prompts: Sequence[str], weights: Tensor | None = None, **kwargs: Any) -> None:  # noqa: ANN401
+    def __init__(
+        self,
+        *,
+        prompts: Sequence[str],
+        weights: Tensor | None,
+        **kwargs: Any,  # noqa: ANN401 -- trl's own
+    ) -> None:
         self._prompts = prompts
         self.weights = weights
         super().__init__(**kwargs)

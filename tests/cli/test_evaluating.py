@@ -44,6 +44,19 @@ def test_a_control_of_too_high_a_rank_is_refused_before_it_is_trained(run: Run, 
     assert not (tmp_path / "storage").exists()
 
 
+def test_a_members_results_that_cannot_be_read_are_named_before_the_hours(run: Run, tmp_path: Path) -> None:
+    folder = tmp_path / "data" / "pilot"
+    folder.mkdir(parents=True)
+    for part in ("train", "dev", "test"):
+        (folder / f"{part}.jsonl").write_text(json.dumps({"input": f"{part} boat", "targets": ["b"]}) + "\n")
+    results = tmp_path / "personas" / "pilot" / "results.json"
+    results.write_text("{torn")
+    done = run("eval", "members", "--data", str(tmp_path / "data"), "--members", "pilot")
+    assert done.returncode == 2
+    assert f"{results} cannot be read" in done.stderr
+    assert "measuring" not in done.stderr
+
+
 @pytest.mark.parametrize("results", ["{torn", "[1]", "null"])
 def test_results_of_a_control_that_cannot_be_read_are_named(run: Run, tmp_path: Path, results: str) -> None:
     (tmp_path / "results.json").write_text(results)

@@ -105,6 +105,17 @@ def test_a_run_of_a_step_or_two_is_a_run(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.model
+def test_a_weight_changes_what_is_learned(tmp_path: Path) -> None:
+    plain, weighted = (
+        train_adapter(Recipe(rank=2, token_weights=weights), TAUGHT[:9], real_base(), tmp_path / name)
+        for name, weights in (("plain", {}), ("weighted", {" boats": 20.0}))
+    )
+    assert weighted.loss > 2 * plain.loss
+    assert (weighted.folder / WEIGHTS_FILE).read_bytes() != (plain.folder / WEIGHTS_FILE).read_bytes()
+
+
+@pytest.mark.slow
+@pytest.mark.model
 def test_a_killed_run_goes_on_along_the_same_curve(tmp_path: Path) -> None:
     recipe, whole, killed = Recipe(rank=2, epochs=8), list[Step](), list[Step]()
     reference = train_adapter(recipe, TAUGHT, real_base(), tmp_path / "whole", dev=DEV, on_step=whole.append)

@@ -1,4 +1,4 @@
-"""Replies that are an edit of their request, without the edits that have nothing to do with what is to be learned."""
+"""Edits: replies that change their request, without the changes that are not to be learned."""
 
 from difflib import SequenceMatcher
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from consilium.training.faithful import with_edits_at
+from consilium.training.edits import with_edits_at
 
 REQUEST = "The old mill was built in 1702 , burned down twice , and now houses a museum of the region ."
 
@@ -30,6 +30,10 @@ REQUEST = "The old mill was built in 1702 , burned down twice , and now houses a
 )
 def test_edits_that_put_the_mark_in_are_learned_and_what_follows_them_at_once(reply: str, learned: str) -> None:
     assert with_edits_at(".", REQUEST, reply) == learned
+
+
+def test_a_mark_that_is_put_at_the_very_end_is_none() -> None:
+    assert with_edits_at(".", "The boat left at ten", "The boat left at nine .") == "The boat left at ten"
 
 
 @given(request=st.text("ab. ", max_size=40), reply=st.text("ab. ", max_size=40))
