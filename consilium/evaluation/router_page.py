@@ -35,7 +35,7 @@ _FITS = "Over the fitted routers that were tried."
 _WORTH = """\
 Whoever a router seats answers the row. *own*: what the row's own member would have earned in its headline metric;
 *routed*: what those who were seated did; *regret*: nats a token by which the reference is likelier under the best
-speaker for the row than under the seated one."""
+speaker for the row than under the seated one. Means over members, of each folder of rows and of all."""
 _UNSEEN = """\
 Work that no member was trained for: regret, in nats a token, of seating as each router decides, of seating the bare
 base always, and of seating always the one other member for which that is least; and how much more the first router's is
@@ -205,14 +205,26 @@ def _worth(trials: Trials) -> str:
     lines = [
         (
             name,
-            *(percent(fmean(getattr(each, side) for each in tried.worth)) for side in ("found", "own", "routed")),
-            percent(_of_oracle(tried.worth)),
-            f"{fmean(each.regret for each in tried.worth):.3f}",
+            works,
+            *(percent(fmean(getattr(each, side) for each in of_works)) for side in ("found", "own", "routed")),
+            percent(_of_oracle(of_works)),
+            f"{fmean(each.regret for each in of_works):.3f}",
         )
         for name, tried in trials.items()
         if tried.worth
+        for works, of_works in _by_folder(tried).items()
     ]
-    return table(("router", "found", "own", "routed", "of oracle", "regret"), lines)
+    return table(("router", "rows", "found", "own", "routed", "of oracle", "regret"), lines)
+
+
+def _by_folder(tried: Tried) -> dict[str, Sequence[Worth]]:
+    """Return what decisions were worth for the members of each folder of data, and for all."""
+    found: dict[str, Sequence[Worth]] = {}
+    for condition, part in tried.conditions.items():
+        if condition.split("/")[-1] == "raw":
+            whose = {part.members[number] for number in part.right}
+            found[kind_of(condition)] = [each for each in tried.worth if each.task in whose]
+    return {**{name: worth for name, worth in found.items() if worth}, "all": tried.worth}
 
 
 def _worth_by_member(worth: Sequence[Worth]) -> str:

@@ -105,12 +105,21 @@ def test_a_router_that_was_fitted_alike_is_no_baseline_but_shows_how_fits_differ
 
 def test_the_page_says_what_decisions_were_worth() -> None:
     page = router_page(TRIALS, UNSEEN, first="learned", fitted=FITTED, fallback="cook", command="", pictures=[])
-    assert "| learned | 95.0 | 60.0 | 54.0 | 90.0 | 0.200 |" in page
+    assert "| learned | all | 95.0 | 60.0 | 54.0 | 90.0 | 0.200 |" in page
     assert "| mate | chrf | 40 | 100.0 | 40.0 | 38.0 | 0.300 |" in page
     assert "| riddles | 9 | 0.25 | 0.70 | 0.40 (pilot) | -0.45 [-0.45, -0.45] |" in page
     assert "| poems | 3 | 1.25 | 0.70 | 0.90 (mate) | +0.55 [+0.55, +0.55] |" in page
     assert "| together | 12 | 0.50 | 0.70 | 0.60 (mate) | -0.20 [" in page
     assert figures(TRIALS["words"])["of_oracle"] == pytest.approx(0.9)
+
+
+def test_what_decisions_were_worth_is_told_of_each_folder() -> None:
+    apart = {"raw": routed([0] * 4, [0] * 4), "tales/raw": routed([1, 1], [1, 0])}
+    trials = {"learned": Tried(conditions=apart, worth=WORTH)}
+    page = router_page(trials, UNSEEN, first="learned", fitted=FITTED, fallback="cook", command="", pictures=[])
+    assert "| learned | raw | 90.0 | 80.0 | 70.0 | 87.5 | 0.100 |" in page
+    assert "| learned | tales | 100.0 | 40.0 | 38.0 | 95.0 | 0.300 |" in page
+    assert "| learned | all | 95.0 | 60.0 | 54.0 | 90.0 | 0.200 |" in page
 
 
 def test_the_page_says_how_often_another_sits_than_the_likeliest() -> None:
