@@ -1,16 +1,26 @@
 """Requests of the members' kinds of work from where their own rows do not come from, to route under shift.
 
-Reads a folder that holds public sets under their own names and in their own fields: ``clinc150`` (CC-BY-3.0), ``sgd``
-(CC-BY-SA-4.0), ``p3_sample``, ``truthfulqa``, ``self_instruct``, ``mt_bench``, ``routellm_mmlu`` (all Apache-2.0), and
-``bbh.jsonl`` (MIT).
+Out of the sets of `consilium.training.public_sets`.
 """
 
 from collections.abc import Iterator
 from pathlib import Path
 
 from consilium.routing.classifier import Example
+from consilium.training import public_sets
 from consilium.training.held_out import OPEN_P3, held_out, riddle_of
-from consilium.training.rows import Row, read_jsonl
+from consilium.training.public_sets import (
+    Dialogue,
+    Exam,
+    Instruction,
+    Intent,
+    Misconception,
+    Prompt,
+    Question,
+    Riddle,
+    entries,
+)
+from consilium.training.rows import Row
 
 P3 = {
     "paws_labeled_final_Concatenation": "logician",
@@ -80,62 +90,60 @@ def open_work(folder: Path) -> dict[str, list[Row]]:
 
 
 def _examples(folder: Path, fallback: str) -> Iterator[Example]:
-    for part in ("test", "oos_train", "oos_val"):
-        for _, row in read_jsonl(folder / "clinc150" / f"{part}.jsonl"):
-            member = fallback if row["domain"] in NOBODYS else "dispatcher"
-            yield Example(message=row["text"], member=member, source=f"clinc150/{row['domain']}")
-    for _, dialogue in read_jsonl(folder / "sgd" / "dialogues.jsonl"):
-        for turn in dialogue["turns"]:
-            if "INFORM_INTENT" in turn["acts"] and turn["speaker"] == "USER":
-                yield Example(message=turn["utterance"], member="dispatcher", source="sgd")
-    for _, row in read_jsonl(folder / "p3_sample" / "p3_ood.jsonl"):
-        if row["template"] in P3:
-            member, source = P3[row["template"]], f"p3/{row['template']}"
-            yield Example(message=row["prompt"].strip(), member=member, source=source)
-    for _, row in read_jsonl(folder / "truthfulqa" / "truthfulqa.jsonl"):
-        yield Example(message=row["Question"], member=fallback, source="truthfulqa")
+    for part in public_sets.CLINC150:
+        for _, intent in entries(folder / part, Intent):
+            member = fallback if intent.domain in NOBODYS else "dispatcher"
+            yield Example(message=intent.text, member=member, source=f"clinc150/{intent.domain}")
+    for _, dialogue in entries(folder / public_sets.SGD, Dialogue):
+        for turn in dialogue.turns:
+            if "INFORM_INTENT" in turn.acts and turn.speaker == "USER":
+                yield Example(message=turn.utterance, member="dispatcher", source="sgd")
+    for _, row in entries(folder / public_sets.P3, Prompt):
+        if row.template in P3:
+            member, source = P3[row.template], f"p3/{row.template}"
+            yield Example(message=row.prompt.strip(), member=member, source=source)
+    for _, asked in entries(folder / public_sets.TRUTHFUL_QA, Misconception):
+        yield Example(message=asked.question, member=fallback, source="truthfulqa")
 
 
 def _asked(folder: Path) -> Iterator[str]:
-    for _, dialogue in read_jsonl(folder / "sgd" / "dialogues.jsonl"):
-        for turn in dialogue["turns"]:
-            if turn["speaker"] == "USER" and "INFORM_INTENT" not in turn["acts"]:
-                yield turn["utterance"]
+    for _, dialogue in entries(folder / public_sets.SGD, Dialogue):
+        for turn in dialogue.turns:
+            if turn.speaker == "USER" and "INFORM_INTENT" not in turn.acts:
+                yield turn.utterance
     _, others = _exam(folder)
     yield from others
 
 
 def _exam(folder: Path) -> tuple[list[str], list[str]]:
     """Return exam questions that are shown as open work, and the others."""
-    prompts = [question["prompt"] for _, question in read_jsonl(folder / "routellm_mmlu" / "mmlu_router.jsonl")]
+    prompts = [question.prompt for _, question in entries(folder / public_sets.MMLU, Exam)]
     step = max(1, len(prompts) // MMLU)
     return prompts[::step], [prompt for number, prompt in enumerate(prompts) if number % step]
 
 
 def _open(folder: Path) -> Iterator[tuple[str, ...]]:
     """Yield set, request, and, where it is short and not one of too many, its reply."""
-    riddles = [row for _, row in read_jsonl(folder / "bbh.jsonl")]
-    kinds = {riddle_of(row["task"]) for row in riddles}
+    riddles = [riddle for _, riddle in entries(folder / public_sets.BBH, Riddle)]
+    kinds = {riddle_of(riddle.task) for riddle in riddles}
     for kind in sorted(kinds - held_out(kinds)):
-        for number, row in enumerate([row for row in riddles if riddle_of(row["task"]) == kind][:OF_A_SET]):
-            yield "bbh", row["input"], *([row["target"]] if number < HEARD else [])
+        for number, riddle in enumerate([riddle for riddle in riddles if riddle_of(riddle.task) == kind][:OF_A_SET]):
+            yield "bbh", riddle.input, *([riddle.target] if number < HEARD else [])
     known = set(OPEN_P3) - held_out(OPEN_P3)
-    rows = [row for _, row in read_jsonl(folder / "p3_sample" / "p3_ood.jsonl")]
+    rows = [row for _, row in entries(folder / public_sets.P3, Prompt)]
     for name in sorted(known):
-        of_set = [row for row in rows if row["template"].startswith(name)]
+        of_set = [row for row in rows if row.template.startswith(name)]
         for row in of_set[:OF_A_SET]:
-            yield f"p3/{name}", row["prompt"], row["completion"]
-    instructions = [
-        (f"{task['instruction']}\n\n{task['instances'][0]['input']}".strip(), task["instances"][0]["output"].strip())
-        for _, task in read_jsonl(folder / "self_instruct" / "user_oriented_instructions.jsonl")
-    ]
+            yield f"p3/{name}", row.prompt, row.completion
+    told_how = entries(folder / public_sets.USER_INSTRUCTIONS, Instruction)
+    instructions = [(each.request, each.reply) for _, each in told_how]
     short = [each for each in instructions if each[1] and all(len(x) <= y for x, y in zip(each, SHORT, strict=True))]
     told = short[:: max(1, len(short) // TOLD)][:TOLD]
     for instruction, reply in instructions:
         yield "self-instruct", instruction, *([reply] if (instruction, reply) in told else [])
-    tried = {question["turns"][0] for _, question in read_jsonl(folder / "mt_bench" / "question.jsonl")}
-    for _, question in read_jsonl(folder / "mt_bench" / "vicuna_question.jsonl"):
-        if question["turns"][0] not in tried:  # one stands in both
-            yield "mt-bench", question["turns"][0]
+    tried = {question.turns[0] for _, question in entries(folder / public_sets.MT_BENCH, Question)}
+    for _, question in entries(folder / public_sets.VICUNA, Question):
+        if question.turns[0] not in tried:  # one stands in both
+            yield "mt-bench", question.turns[0]
     for prompt in _exam(folder)[0]:
         yield "mmlu", prompt

@@ -87,9 +87,10 @@ def test_rows_of_each_set_are_read_and_long_ones_left_out(tmp_path: Path) -> Non
     assert all(len(row.request) < 2_000 for rows in found.values() for row in rows)
 
 
-def test_a_set_without_a_reference_is_named_by_line(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("reference", "remedy"), [({}, "target: Field required"), ({"target": " "}, "needs both")])
+def test_a_set_without_a_reference_is_named_by_line(reference: dict[str, str], remedy: str, tmp_path: Path) -> None:
     write_unseen(tmp_path)
-    riddles = [{"task": task, "input": "How many?"} for task in RIDDLES]
+    riddles = [{"task": task, "input": "How many?", **reference} for task in RIDDLES]
     (tmp_path / "bbh.jsonl").write_text("".join(json.dumps(row) + "\n" for row in riddles))
-    with pytest.raises(BadRows, match=r"bbh\.jsonl line \d: .* needs both"):
+    with pytest.raises(BadRows, match=rf"bbh\.jsonl line \d: .*{remedy}"):
         unseen_rows(tmp_path, 2)

@@ -1,5 +1,6 @@
 """Requests from elsewhere, on invented files of the same form, and on the real ones where they are at hand."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ from consilium.evaluation.unseen import unseen_rows
 from consilium.routing.sources import P3, open_work, sources, unlabelled
 from consilium.training.held_out import held_out
 from tests.support.data import SHARED
-from tests.support.sources import RIDDLES, known_set, new_riddle, write_sources
+from tests.support.sources import RIDDLES, known_set, new_riddle, write, write_sources
 
 REAL = SHARED / "router"
 
@@ -51,6 +52,27 @@ def test_what_might_be_anybodys_is_none_of_what_is_known_to_be_somebodys(tmp_pat
 def test_a_set_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(BadRows, match=r"test\.jsonl cannot be read"):
         sources(tmp_path, "clerk")
+
+
+@pytest.mark.parametrize(
+    ("file", "line", "field"),
+    [
+        ("clinc150/test.jsonl", {"text": "book a berth"}, "domain"),
+        ("sgd/dialogues.jsonl", {"turns": [{"speaker": "USER", "acts": []}]}, "turns.0.utterance"),
+        ("p3_sample/p3_ood.jsonl", {"template": "x", "prompt": 3, "completion": "y"}, "prompt"),
+        ("self_instruct/user_oriented_instructions.jsonl", {"instruction": "x", "instances": []}, "instances"),
+        ("mt_bench/vicuna_question.jsonl", {"turns": []}, "turns"),
+        ("routellm_mmlu/mmlu_router.jsonl", {}, "prompt"),
+        ("truthfulqa/truthfulqa.jsonl", {"question": "x"}, "Question"),
+    ],
+)
+def test_a_line_that_is_none_of_its_sets_is_named(
+    file: str, line: dict[str, object], field: str, tmp_path: Path
+) -> None:
+    write_sources(tmp_path)
+    write(tmp_path / file, line)
+    with pytest.raises(BadRows, match=re.escape(f"{file} line 1: {field}: ")):
+        [sources(tmp_path, "clerk"), unlabelled(tmp_path), open_work(tmp_path)]
 
 
 def test_a_third_is_held_out_whatever_the_order() -> None:
