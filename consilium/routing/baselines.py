@@ -65,7 +65,8 @@ def keywords(catalogue: Catalogue) -> Classifier:
         rows /= rows.sum(1, keepdims=True)
         return rows
 
-    examples = [Example(message=text, member=m.name) for m in catalogue.members.values() for text in m.persona.examples]
+    personas = [member.persona for member in catalogue.members.values()]
+    examples = [Example(message=text, member=p.name) for p in personas for text in (p.description, *p.examples)]
     return Classifier(
         name="keywords", members=members, digest=digest_of("keywords", examples), probabilities=probabilities
     )

@@ -172,9 +172,11 @@ class Cascade:
     def _reading(self) -> "Read":
         """Return what reads requests; the first time, newcomers' examples are read."""
         if self._states is None:
-            self._states = self._given or StateEncoder(self._encoder, self.card.depth).encode
+            states = self._given or StateEncoder(self._encoder, self.card.depth).encode
+            deep = self._deep
             for examples in self._newcomers.values():
-                self._deep = self._deep.with_member(self._states(examples))
+                deep = deep.with_member(states(examples))
+            self._deep, self._states = deep, states
         return self._states
 
 

@@ -37,8 +37,9 @@ class CentroidRouter:
         self._space: _Space | None = None
 
     def digest(self) -> str:
-        """Return the sha256 over base, rule and every member's examples."""
-        parts = [self._base.name, f"centroid 2 {TEMPERATURE} {MIN_COSINE} {self._selection}", self._catalogue.fallback]
+        """Return the sha256 over base, rule, every member's examples, and how seats are chosen."""
+        rule = f"centroid 2 {TEMPERATURE} {MIN_COSINE}"
+        parts = [self._base.name, rule, self._selection.identity(self._catalogue)]
         for name, member in self._catalogue.members.items():
             parts += [name, *member.persona.examples]
         return hashlib.sha256("\0".join(parts).encode()).hexdigest()

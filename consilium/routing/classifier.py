@@ -62,8 +62,8 @@ class ClassifierRouter:
         self._selection = selection or Selection()
 
     def digest(self) -> str:
-        """Return the sha256 over the classifier's digest, the catalogue's members and the selection."""
-        parts = [self._classifier.digest, *self._catalogue.members, str(self._selection)]
+        """Return the sha256 over the classifier's digest, and how seats are chosen among the catalogue's members."""
+        parts = [self._classifier.digest, self._selection.identity(self._catalogue)]
         return hashlib.sha256("\0".join(parts).encode()).hexdigest()
 
     async def route(self, request: Request) -> Decision:

@@ -33,9 +33,11 @@ class TokenEmbedding:
         """Return one row a text, [texts, hidden size], float32; a text without tokens is a row of zeros."""
         import torch
 
+        from consilium.routing.reading import encodable
+
         rows = []
         for text in texts:
-            ids = self._tokenizer.encode(text, add_special_tokens=False).ids
+            ids = self._tokenizer.encode(encodable(text), add_special_tokens=False).ids
             rows.append(self._table[ids].mean(0) if ids else torch.zeros(self._table.shape[1]))
         return torch.stack(rows)
 

@@ -85,8 +85,8 @@ class HierarchicalRouter:
         self._cascade = Cascade(file, encoder, self._newcomers, read)
 
     def digest(self) -> str:
-        """Return the sha256 over the file, the members that it does not know, and the selection."""
-        parts = [self._file_digest, self._catalogue.fallback, str(self._selection)]
+        """Return the sha256 over the file, the members that it does not know, and how seats are chosen."""
+        parts = [self._file_digest, self._selection.identity(self._catalogue)]
         for name, examples in self._newcomers.items():
             parts += [name, *examples]
         return hashlib.sha256("\0".join(parts).encode()).hexdigest()

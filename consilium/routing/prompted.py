@@ -26,8 +26,8 @@ class PromptedRouter:
         self._prompt = f"{_TASK}\n\n{members}"
 
     def digest(self) -> str:
-        """Return the sha256 over the base, the prompt and the selection."""
-        parts = [self._engine.describe().base, self._prompt, str(self._selection)]
+        """Return the sha256 over the base, the prompt, and how seats are chosen."""
+        parts = [self._engine.describe().base, self._prompt, self._selection.identity(self._catalogue)]
         return hashlib.sha256("\0".join(parts).encode()).hexdigest()
 
     async def route(self, request: Request) -> Decision:

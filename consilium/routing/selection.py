@@ -73,6 +73,7 @@ class Selection:
         abstained = ranked[0] == catalogue.fallback or (catalogue.fallback in ranked and (nobody_fits or not likely))
         if abstained:
             ranked = [catalogue.fallback, *specialists]
+            trusted[catalogue.fallback] = max(scores[name] for name in allowed)
         tokens = {name: catalogue.get(name).persona.sampling.max_tokens for name in ranked}
         worth = [] if abstained else [name for name in ranked if trusted[name] >= self.price(name, catalogue)]
         seated = _filled(ranked, worth, tokens, request)
@@ -85,6 +86,11 @@ class Selection:
             propensities={**dict.fromkeys(scores, 0.0), **propensities},
             abstained=abstained and not request.must_sit and drawn == seated,
         )
+
+    def identity(self, catalogue: Catalogue) -> str:
+        """Return all that a choice depends on but scores and request: what a router's digest has to hold."""
+        tokens = {name: member.persona.sampling.max_tokens for name, member in catalogue.members.items()}
+        return f"{self} {catalogue.fallback} {tokens}"
 
     def price(self, member: str, catalogue: Catalogue) -> float:
         """Return how likely a member must be to sit beside a likelier one: what its tokens are worth."""

@@ -63,6 +63,11 @@ async def test_what_fits_nobody_goes_to_the_bare_base() -> None:
     assert [choice.member for choice in decision.seats] == [SHIPPED.fallback]
 
 
+@pytest.mark.parametrize("message", ["", "play \udcff", "\x00", "漢字", "word " * 10_000])
+async def test_any_message_is_decided(centroid: CentroidRouter, message: str) -> None:
+    assert (await centroid.route(Request(message=message, seats=3))).seats
+
+
 async def test_decisions_do_not_depend_on_what_came_before(centroid: CentroidRouter) -> None:
     first = await centroid.route(Request(message="Define patience.", seats=3))
     await asyncio.gather(*(centroid.route(Request(message=f"play song {n}", seats=3)) for n in range(8)))

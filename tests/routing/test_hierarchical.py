@@ -97,6 +97,24 @@ async def test_a_newcomer_is_found_by_its_examples(file: RouterTensors, base: Ba
     assert sorted(decision.scores) == sorted(TOLD)
 
 
+async def test_newcomers_are_known_also_where_the_first_reading_of_their_examples_failed(
+    file: RouterTensors, base: Base, tmp_path: Path
+) -> None:
+    states = KeptStates(StateEncoder(base, file.card.depth), base.name, None)
+    failures = [OSError("the disk is gone")]
+
+    def read(messages: Sequence[str]) -> torch.Tensor:
+        if len(messages) > 1 and failures:
+            raise failures.pop()
+        return states(messages)
+
+    router = HierarchicalRouter(file, base, write_crew_of(tmp_path, "cook"), read=read)
+    request = Request(message=asked("cook", 60), seats=1)
+    with pytest.raises(OSError, match="the disk is gone"):
+        await router.route(request)
+    assert (await router.route(request)).seats[0].member == "cook"
+
+
 async def test_a_follow_up_stays_with_whoever_has_just_answered(base: Base, tmp_path: Path) -> None:
     """Also with a newcomer; a request for another member goes there, and a stranger is nobody to stay with."""
     card, tensors = make_router(

@@ -1,6 +1,7 @@
 """Selection: how many sit, the caller's limits, abstention, and what chance does."""
 
 from collections import Counter
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -131,6 +132,23 @@ def test_the_fallback_sits_alone_where_nobody_fits(catalogue: Catalogue) -> None
     assert (barred.seats[0].member, barred.abstained) == ("pilot", False)
     asked_for = decided(Selection(least_score=0.5), unsure, request(must_sit=("mate",)), catalogue)
     assert (names(asked_for), asked_for.abstained) == (["mate"], False)
+
+
+def test_where_nobody_fits_the_fallback_leads_whoever_else_has_to_sit(catalogue: Catalogue) -> None:
+    unsure = {"pilot": 0.4, "mate": 0.3, "cook": 0.2, "clerk": 0.1}
+    found = decided(Selection(), unsure, request(min_seats=2), catalogue, nobody_fits=True)
+    assert (names(found), found.abstained) == (["clerk", "pilot"], True)
+    assert found.seats[0].weight >= found.seats[1].weight
+
+
+def test_another_limit_on_what_a_member_may_speak_is_another_choice(catalogue: Catalogue, tmp_path: Path) -> None:
+    for name in CREW:
+        group = "desk" if name == "clerk" else "crew"
+        write_persona(tmp_path, name, group, sampling={"max_tokens": TOKENS[name] + (name == "mate")})
+    write_catalogue(tmp_path, {"desk": ["clerk"], "crew": list(CREW[:3])}, fallback="clerk")
+    other = Catalogue.load(tmp_path)
+    assert Selection().identity(other) != Selection().identity(catalogue)
+    assert Selection(seed=1).identity(catalogue) != Selection().identity(catalogue)
 
 
 def test_chance_seats_as_often_as_its_propensities_say(catalogue: Catalogue) -> None:
