@@ -74,10 +74,10 @@ def train_router(
     settings, catalogue = opened(personas)
     check_size(len(catalogue.members))
     requests = gather(catalogue, data, more, rows=rows, seed=seed)
-    path = writable(output or catalogue.root / ROUTER_FILE)
+    path, kept = writable(output or catalogue.root / ROUTER_FILE), writable(work / "heard.jsonl")
     if from_ledger:
         requests = _with_logged(requests, settings, database, catalogue, seed)
-    likelihoods = {} if heard is None else _heard(settings, catalogue, requests, data, more, heard, work)
+    likelihoods = {} if heard is None else _heard(settings, catalogue, requests, data, more, heard, kept)
     started = time.monotonic()
     with bar_of("fitting") as bar:
         card, tensors = make_router(
@@ -139,9 +139,9 @@ def _heard(
     data: Sequence[Path],
     more: Path | None,
     count: int,
-    work: Path,
+    kept: Path,
 ) -> dict[str, list[float]]:
-    """Return, by request, how likely each member finds the reference, in nats a token; asked once, kept in ``work``."""
+    """Return, by request, how likely each member finds the reference, in nats a token; asked once, kept in a file."""
     from consilium.engines.embedded.engine import EmbeddedEngine
     from consilium.evaluation.answers import Answers
     from consilium.evaluation.seating import likelihoods
@@ -153,13 +153,12 @@ def _heard(
     parts = ([row for row in split_of(member, data).train if row.request in learned] for member in trained)
     rows = [row for part in parts for row in part[:count]]
     rows += [row for part in open_work(more).values() for row in part if row.replies] if more else []
-    work.mkdir(parents=True, exist_ok=True)
 
     async def run() -> "NDArray[np.float64]":
         with bar_of("hearing") as bar:
             task = bar.add_task("rows", total=len(rows) * len(catalogue.members))
             async with EmbeddedEngine(base_of(settings), catalogue, precision=settings.precision) as engine:
-                answers = Answers(engine, work / "heard.jsonl")
+                answers = Answers(engine, kept)
                 return await likelihoods(answers, rows, catalogue, lambda count: bar.advance(task, count))
 
     nats = asyncio.run(run()).tolist()

@@ -12,7 +12,7 @@ from rich.table import Table
 from consilium.cli.consoles import aside, out
 from consilium.cli.evaluating import Rounding, bar_of, base_of, command_line, opened
 from consilium.cli.options import AsJson, Personas, examples
-from consilium.cli.places import drawable
+from consilium.cli.places import drawable, writable
 from consilium.cli.routing import Data, More, Rows, Seed
 from consilium.cli.trials import hear, try_all
 from consilium.errors import BadSettings
@@ -87,7 +87,7 @@ def eval_router(
 
     settings, catalogue = opened(personas, precision)
     requests = gather(catalogue, data, more, rows=rows, seed=seed)
-    page = page and drawable(page)
+    page, answers = page and drawable(page), writable(work / "answers.jsonl")
     base, files = base_of(settings, BUILT_IN), _fitted(catalogue, file or [])
     asked = _work(catalogue, data, more, heard, seed)
     shared = _shared(base, files.values(), work)
@@ -95,7 +95,6 @@ def eval_router(
     chosen = _chosen(routers, [*made, PROMPTED]) or list(made)
     if any({name, *stages_of(name)} & set(chosen) for name in files):
         _read_ahead(shared.values(), requests, asked, catalogue)
-    work.mkdir(parents=True, exist_ok=True)
     tried, unseen = asyncio.run(
         _try(
             {name: made[name] for name in chosen if name != PROMPTED},
@@ -104,7 +103,7 @@ def eval_router(
             prompted=PROMPTED in chosen,
             settings=settings,
             catalogue=catalogue,
-            answers=work / "answers.jsonl",
+            answers=answers,
             seed=seed,
         )
     )
@@ -113,7 +112,7 @@ def eval_router(
     if page is not None:
         pictures = _draw(tried, page)
         if files:
-            pictures.append(_draw_map(Cascade(read_router(files[FITTED]), base), requests, page))
+            pictures += _draw_map(Cascade(read_router(files[FITTED]), base), requests, page)
         _write_page(tried, unseen, pictures, page, files, catalogue.fallback)
     if as_json:
         typer.echo(json.dumps({"routers": found, "unseen": {name: each.figures() for name, each in unseen.items()}}))
@@ -208,17 +207,19 @@ def _draw(tried: "Mapping[str, Tried]", page: Path) -> list[tuple[str, str]]:
     ]
 
 
-def _draw_map(cascade: "Cascade", requests: "Requests", page: Path) -> tuple[str, str]:
-    """Draw members and some of the requests that were tried in the router's space."""
+def _draw_map(cascade: "Cascade", requests: "Requests", page: Path) -> list[tuple[str, str]]:
+    """Draw members and some of the requests that were tried in the router's space, where any are for its members."""
     from consilium.evaluation.router_pictures import draw_map
 
     picture = _beside(page, "map")
     alone = [each for kind in ("raw", "phrased") for each in requests.trials.get(kind, ())]
     shown = [each for name in cascade.card.members for each in _some(alone, name)]
+    if not shown:
+        return []
     points, keys = cascade.points([each.message for each in shown])
     known = [place for place, name in enumerate(cascade.card.members) if _some(alone, name)]
     draw_map(points.numpy(), [each.member for each in shown], keys[known].numpy(), picture)
-    return "Requests, small, and members, large, in the router's space", picture.name
+    return [("Requests, small, and members, large, in the router's space", picture.name)]
 
 
 def _some(examples: "Sequence[Example]", member: str) -> "Sequence[Example]":
@@ -271,10 +272,11 @@ def _fitted(catalogue: "Catalogue", files: Sequence[Path]) -> dict[str, Path]:
 
 def _show(figures: "Mapping[str, Mapping[str, Any]]") -> None:
     first = next(iter(figures.values()))
-    heard = any("of_oracle" in found for found in figures.values())
+    heard = any("regret" in found for found in figures.values())
     table = Table("router", *first["kinds"], "ece", *(("of oracle", "regret") if heard else ()), box=None)
     for name, found in figures.items():
         shares = (f"{100 * share:.1f}" for share in found["kinds"].values())
-        worth = (f"{100 * found['of_oracle']:.1f}", f"{found['regret']:.3f}") if "of_oracle" in found else ()
+        of_oracle = f"{100 * found['of_oracle']:.1f}" if "of_oracle" in found else ""
+        worth = (of_oracle, f"{found['regret']:.3f}") if "regret" in found else ()
         table.add_row(name, *shares, f"{found['ece']:.3f}", *worth)
     out().print(table)

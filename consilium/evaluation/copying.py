@@ -1,10 +1,13 @@
 """Copies: how much of a statement was there before it, in its input or in what its member learned."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence, Set
+
+Gram = tuple[str, ...]
+"""Some words of a text, one after the other."""
 
 
-def copy_rate(statement: str, sources: Sequence[str], *, words: int = 4) -> float:
+def copy_rate(statement: str, sources: Sequence[str] | Set[Gram], *, words: int = 4) -> float:
     """Return the share of the statement's n-grams of words that also stand in one of the sources.
 
     Case and punctuation are passed over. Against the training text this measures recitation, against the input
@@ -12,7 +15,7 @@ def copy_rate(statement: str, sources: Sequence[str], *, words: int = 4) -> floa
 
     Args:
         statement: what a seat said.
-        sources: texts that may have been copied.
+        sources: texts that may have been copied, or their `grams` where many statements are looked up in them.
         words: length of an n-gram, in words.
 
     Returns:
@@ -23,9 +26,14 @@ def copy_rate(statement: str, sources: Sequence[str], *, words: int = 4) -> floa
     >>> copy_rate("three boats", ["three boats"])
     0.0
     """
-    known = {gram for source in sources for gram in _grams(source, words)}
-    grams = list(_grams(statement, words))
-    return sum(gram in known for gram in grams) / len(grams) if grams else 0.0
+    known = sources if isinstance(sources, Set) else grams(sources, words=words)
+    said = list(_grams(statement, words))
+    return sum(gram in known for gram in said) / len(said) if said else 0.0
+
+
+def grams(sources: Iterable[str], *, words: int = 4) -> Set[Gram]:
+    """Return the n-grams of words that stand in texts."""
+    return {gram for source in sources for gram in _grams(source, words)}
 
 
 def is_copy(statement: str, source: str) -> float:
@@ -46,6 +54,6 @@ def _words(text: str) -> list[str]:
     return re.findall(r"\w+", text.casefold())
 
 
-def _grams(text: str, length: int) -> Iterator[tuple[str, ...]]:
+def _grams(text: str, length: int) -> Iterator[Gram]:
     found = _words(text)
     return zip(*(found[start:] for start in range(length)), strict=False)

@@ -4,6 +4,7 @@ import json
 import os
 import time
 from collections.abc import Iterator
+from io import FileIO
 from pathlib import Path
 from typing import Any
 
@@ -42,21 +43,27 @@ class Kept:
     def keep(self, key: str, value: object) -> None:
         """Keep a value. Raises `JobError` where there is no room; then no part of it is there."""
         line = json.dumps([key, value], ensure_ascii=False).encode() + b"\n"
-        with self._file.open("ab", buffering=0) as file:
-            end = file.tell()
-            try:
-                rest = memoryview(line)
-                while rest:
-                    rest = rest[file.write(rest) :]
-                if time.monotonic() - self._synced > SYNCED_EVERY_S:
-                    os.fsync(file.fileno())
-                    self._synced = time.monotonic()
-            except OSError as error:
-                file.truncate(end)
-                raise JobError(
-                    f"{self._file} takes no more: {error.strerror}. Make room, and run the same command again."
-                ) from error
+        try:
+            with self._file.open("ab", buffering=0) as file:
+                self._append(file, line)
+        except OSError as error:
+            raise JobError(
+                f"{self._file} takes no more: {error.strerror}. Make room, and run the same command again."
+            ) from error
         self._known[key] = value
+
+    def _append(self, file: FileIO, line: bytes) -> None:
+        end = file.tell()
+        try:
+            rest = memoryview(line)
+            while rest:
+                rest = rest[file.write(rest) :]
+            if time.monotonic() - self._synced > SYNCED_EVERY_S:
+                os.fsync(file.fileno())
+                self._synced = time.monotonic()
+        except OSError:
+            file.truncate(end)
+            raise
 
 
 def _read(file: Path) -> dict[str, Any]:

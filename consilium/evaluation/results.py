@@ -30,7 +30,7 @@ def write_results(root: Path, matrix: Matrix, task: Task, *, seed: int, command:
         "headline": task.work.headline,
         "held_out": {
             "loss": {name: round(cell.loss, 4) for name, cell in (*cells.items(), ("member", own))},
-            **{metric: _figures(matrix, task, metric) for metric in task.work.metrics},
+            **_figures(matrix, task),
         },
         "units": "loss in nats a token; all else shares from 0 to 1",
         "seed": seed,
@@ -43,13 +43,15 @@ def write_results(root: Path, matrix: Matrix, task: Task, *, seed: int, command:
 _ARMS = {"base": BASE, "base_3shot": BASE_3SHOT}
 
 
-def _figures(matrix: Matrix, task: Task, metric: str) -> dict[str, float]:
+def _figures(matrix: Matrix, task: Task) -> dict[str, dict[str, float]]:
+    """Return, by metric, what each arm has."""
     own = matrix.cells[task.name, task.name]
-    return {
-        "trivial": round(task.work.trivial(own.rows)[metric], 4),
-        **{name: round(matrix.cells[task.name, arm].metrics[metric], 4) for name, arm in _ARMS.items()},
-        "member": round(own.metrics[metric], 4),
+    arms = {
+        "trivial": task.work.trivial(own.rows),
+        **{name: matrix.cells[task.name, arm].metrics for name, arm in _ARMS.items()},
+        "member": own.metrics,
     }
+    return {metric: {name: round(values[metric], 4) for name, values in arms.items()} for metric in task.work.metrics}
 
 
 def write_training(root: Path, name: str, training: dict[str, Any]) -> None:

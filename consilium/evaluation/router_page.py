@@ -35,7 +35,8 @@ _FITS = "Over the fitted routers that were tried."
 _WORTH = """\
 Whoever a router seats answers the row. *own*: what the row's own member would have earned in its headline metric;
 *routed*: what those who were seated did; *regret*: nats a token by which the reference is likelier under the best
-speaker for the row than under the seated one. Means over members, of each folder of rows and of all."""
+speaker for the row than under the seated one. Means over the members of each folder of rows, and over
+all."""
 _UNSEEN = """\
 Work that no member was trained for: regret, in nats a token, of seating as each router decides, of seating the bare
 base always, and of seating always the one other member for which that is least; and how much more the first router's is
@@ -123,7 +124,9 @@ def figures(tried: Tried) -> dict[str, Any]:
         "narrowed": {kind: float(routed.hits.mean()) for kind, routed in narrowed(tried).items()},
     }
     if worth:
-        found |= {"of_oracle": _of_oracle(worth), "regret": fmean(each.regret for each in worth)}
+        found["regret"] = fmean(each.regret for each in worth)
+        if (share := _of_oracle(worth)) is not None:
+            found["of_oracle"] = share
         found["worth"] = {each.task: {"own": each.own, "routed": each.routed, "regret": each.regret} for each in worth}
     return found
 
@@ -133,9 +136,13 @@ def narrowed(tried: Tried) -> dict[str, Routed]:
     return {name: part.narrowed() for name, part in tried.conditions.items() if name in _WHOLE}
 
 
-def _of_oracle(worth: Sequence[Worth]) -> float:
-    """Return what decisions earned as a share of what the right ones would have, each a mean over tasks."""
-    return fmean(each.routed for each in worth) / fmean(each.own for each in worth)
+def _of_oracle(worth: Sequence[Worth]) -> float | None:
+    """Return what decisions earned as a share of what the right ones would have, each a mean over tasks.
+
+    None where the right ones earn nothing.
+    """
+    own = fmean(each.own for each in worth)
+    return fmean(each.routed for each in worth) / own if own else None
 
 
 def _kinds(trials: Trials) -> str:
@@ -207,7 +214,7 @@ def _worth(trials: Trials) -> str:
             name,
             works,
             *(percent(fmean(getattr(each, side) for each in of_works)) for side in ("found", "own", "routed")),
-            percent(_of_oracle(of_works)),
+            "" if (share := _of_oracle(of_works)) is None else percent(share),
             f"{fmean(each.regret for each in of_works):.3f}",
         )
         for name, tried in trials.items()
@@ -221,9 +228,10 @@ def _by_folder(tried: Tried) -> dict[str, Sequence[Worth]]:
     """Return what decisions were worth for the members of each folder of data, and for all."""
     found: dict[str, Sequence[Worth]] = {}
     for condition, part in tried.conditions.items():
-        if condition.split("/")[-1] == "raw":
+        folder, _, kind = condition.rpartition("/")
+        if kind == "phrased":  # which, unlike raw, holds requests for each of a folder's members
             whose = {part.members[number] for number in part.right}
-            found[kind_of(condition)] = [each for each in tried.worth if each.task in whose]
+            found[folder or "first"] = [each for each in tried.worth if each.task in whose]
     return {**{name: worth for name, worth in found.items() if worth}, "all": tried.worth}
 
 

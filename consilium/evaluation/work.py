@@ -7,7 +7,7 @@ from typing import Self, TypeAlias
 
 from consilium.errors import BadPersona, BadRows
 from consilium.evaluation.command import first_utility_match, flag_f1
-from consilium.evaluation.copying import copy_rate, is_copy
+from consilium.evaluation.copying import copy_rate, grams, is_copy
 from consilium.evaluation.coverage import slot_coverage
 from consilium.evaluation.frame import frame_match, slot_f1
 from consilium.evaluation.label import label_match, macro_f1
@@ -132,6 +132,7 @@ def work_of(member: Member, voice: Voice | None = None) -> Work:
 
 def style_work(voice: Voice) -> Work:
     """Return the work of speaking in a voice, which has to be learned before it can be scored."""
+    learned = grams(voice.learned)
     return Work(
         headline=STYLE,
         metrics={
@@ -142,7 +143,7 @@ def style_work(voice: Voice) -> Work:
             ),
             "copy_rate": Metric(
                 meaning="a statement's 4-grams that stand in the training replies; the mean",
-                each=lambda said, _row: copy_rate(said, voice.learned),
+                each=lambda said, _row: copy_rate(said, learned),
             ),
         },
         trivial_statements=_inputs,

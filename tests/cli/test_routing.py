@@ -1,6 +1,7 @@
 """A router is fitted, asked and tried, as a user does it: on invented rows, with the real base."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -54,6 +55,19 @@ def test_a_router_is_fitted_asked_and_tried(run: Run, personas: Path, tmp_path: 
     assert "| hierarchical |" in (tmp_path / "routers.md").read_text(encoding="utf-8")
     assert all((tmp_path / f"routers-{name}.svg").exists() for name in ("usage", "reliability", "map"))
 
+    write_persona(personas, "cook", "crew", training=TRAINING)
+    write_catalogue(personas, {"desk": ["clerk"], "crew": [*ASKED, "cook"]}, fallback="clerk")
+    folder = tmp_path / "new" / "cook"
+    folder.mkdir(parents=True)
+    for number, part in enumerate(("train", "dev", "test")):
+        entries = [{"input": f"Stew the {boat} crew's fish on day {number}.", "targets": ["aye"]} for boat in BOATS]
+        (folder / f"{part}.jsonl").write_text("".join(json.dumps(entry) + "\n" for entry in entries))
+    tried = run("eval", "router", "--data", "new", "--routers", "hierarchical", "--page", "new.md", **where)
+    assert tried.returncode == 0, tried.stderr
+    page = (tmp_path / "new.md").read_text(encoding="utf-8")
+    assert "| hierarchical |" in page
+    assert "new-map.svg" not in page  # of whose space the cook is no part
+
 
 def test_a_router_that_does_not_exist_is_named(run: Run, personas: Path) -> None:
     done = run("eval", "router", "--data", "data", "--routers", "tfidf", CONSILIUM_PERSONAS=str(personas))
@@ -67,13 +81,15 @@ def test_rows_that_are_not_there_are_named(run: Run, personas: Path) -> None:
     assert "nowhere" in done.stderr
 
 
-@pytest.mark.parametrize(("verb", "option"), [("train", "--output"), ("eval", "--page")])
+@pytest.mark.parametrize(
+    ("verb", "option"), [("train", "--output"), ("train", "--work"), ("eval", "--page"), ("eval", "--work")]
+)
 def test_a_place_that_cannot_be_written_is_named_before_the_work(
     run: Run, personas: Path, verb: str, option: str
 ) -> None:
     done = run(verb, "router", "--data", "data", option, "data/pilot/dev.jsonl/out", CONSILIUM_PERSONAS=str(personas))
     assert done.returncode == 2
-    assert "dev.jsonl cannot be made" in done.stderr
+    assert re.search(r"dev\.jsonl.* cannot be made: ", done.stderr)
 
 
 def test_more_members_than_a_file_holds_are_refused_before_anything_is_read(run: Run, tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from consilium.evaluation.copying import copy_rate, is_copy
+from consilium.evaluation.copying import copy_rate, grams, is_copy
 
 
 class TestCopyRate:
@@ -20,6 +20,11 @@ class TestCopyRate:
     def test_its_length_can_be_chosen(self) -> None:
         assert copy_rate("one two five", ["one two three"], words=2) == 0.5
         assert copy_rate("", ["one"], words=1) == 0.0
+
+    def test_what_was_cut_up_before_is_the_same(self) -> None:
+        sources = ["At nine the pilot steered north.", "The mate slept."]
+        for statement in ("at nine the pilot steered south", "the mate slept at nine"):
+            assert copy_rate(statement, grams(sources)) == copy_rate(statement, sources)
 
     @given(statement=st.text(max_size=60), words=st.integers(1, 5))
     def test_it_is_a_share_and_whole_for_a_copy(self, statement: str, words: int) -> None:

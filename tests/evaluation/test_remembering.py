@@ -120,3 +120,10 @@ def test_a_full_disk_is_told_and_leaves_whole_lines(tmp_path: Path) -> None:
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert (tmp_path / "kept.jsonl").read_text() == '["a", 1]\n'
+
+
+def test_a_folder_that_is_gone_is_told(tmp_path: Path) -> None:
+    kept = Kept(tmp_path / "gone" / "kept.jsonl")
+    with pytest.raises(JobError, match=r"kept\.jsonl takes no more: No such file"):
+        kept.keep("a", 1)
+    assert "a" not in kept

@@ -114,12 +114,22 @@ def test_the_page_says_what_decisions_were_worth() -> None:
 
 
 def test_what_decisions_were_worth_is_told_of_each_folder() -> None:
-    apart = {"raw": routed([0] * 4, [0] * 4), "tales/raw": routed([1, 1], [1, 0])}
+    apart = {"raw": routed([0], [0]), "phrased": routed([0] * 4, [0] * 4), "tales/phrased": routed([1, 1], [1, 0])}
     trials = {"learned": Tried(conditions=apart, worth=WORTH)}
     page = router_page(trials, UNSEEN, first="learned", fitted=FITTED, fallback="cook", command="", pictures=[])
-    assert "| learned | raw | 90.0 | 80.0 | 70.0 | 87.5 | 0.100 |" in page
+    assert "| learned | first | 90.0 | 80.0 | 70.0 | 87.5 | 0.100 |" in page
     assert "| learned | tales | 100.0 | 40.0 | 38.0 | 95.0 | 0.300 |" in page
     assert "| learned | all | 95.0 | 60.0 | 54.0 | 90.0 | 0.200 |" in page
+
+
+def test_decisions_are_no_share_of_nothing() -> None:
+    nothing = Worth(task="pilot", metric="accuracy", rows=1, found=1.0, own=0.0, routed=0.0, regret=0.5)
+    trials = {"learned": Tried(conditions=CONDITIONS["learned"], worth=(nothing,))}
+    page = router_page(trials, UNSEEN, first="learned", fitted=FITTED, fallback="cook", command="", pictures=[])
+    assert "| learned | all | 100.0 | 0.0 | 0.0 |  | 0.500 |" in page
+    found = figures(trials["learned"])
+    assert "of_oracle" not in found
+    assert found["regret"] == 0.5
 
 
 def test_the_page_says_how_often_another_sits_than_the_likeliest() -> None:
