@@ -24,7 +24,7 @@ from consilium.settings import Settings
 from tests.support.canary import CANARY, check_unseen, texts_in
 from tests.support.council import FirstSeats
 from tests.support.postgres import new_database
-from tests.support.tiny import write_tiny_base
+from tests.support.tiny import write_base_of_adapters
 from tests.support.vllm import FakeVllm
 
 SAID = {"pilot": "port", "mate": f"{CANARY}, you say", "clerk": "hm"}
@@ -61,7 +61,7 @@ async def listened(caplog: pytest.LogCaptureFixture, folder: Path) -> AsyncItera
 async def test_a_key_that_the_server_repeats_goes_nowhere(
     harbour: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    catalogue, base = Catalogue.load(harbour), write_tiny_base(tmp_path / "base")
+    catalogue, base = Catalogue.load(harbour), write_base_of_adapters(tmp_path / "base")
     server = FakeVllm(base=base)
     async with server.running(), listened(caplog, tmp_path):
         engine = VllmEngine(base, catalogue, [server.url], key=CANARY)

@@ -4,6 +4,7 @@ Weights are drawn wide, so that logits lie far apart and no token hangs on a rou
 """
 
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING
@@ -19,7 +20,7 @@ from consilium.members.adapter import TARGET_MODULES, adapter_digest, read_adapt
 from consilium.members.base import Base, open_base
 from consilium.members.catalogue import Catalogue, Member
 from consilium.members.persona import Persona, SamplingDefaults
-from tests.support.adapters import config_bytes, write_adapter
+from tests.support.adapters import BASE, config_bytes, write_adapter
 from tests.support.personas import TRAINING, persona_table
 
 if TYPE_CHECKING:
@@ -86,6 +87,11 @@ def write_tiny_base(
     model.save_pretrained(folder)
     tiny_tokenizer().save_pretrained(folder)
     return open_base(str(folder), cache=folder)
+
+
+def write_base_of_adapters(folder: Path) -> Base:
+    """Write a tiny model, and return it under the name of the base that `write_adapter`'s are of."""
+    return replace(write_tiny_base(folder), name=BASE)
 
 
 def tiny_tokenizer() -> "PreTrainedTokenizerFast":

@@ -128,11 +128,7 @@ class Model:
         return self._resident[name]
 
     def _read(self, member: str, adapter: Adapter) -> Delta:
-        if adapter.pin.base != self._base.name:
-            raise AdapterRefused(
-                f"{member!r} was trained on base {adapter.pin.base!r}, this engine serves "
-                f"{self._base.name!r}. Train the member on this base, or open the council with the other one."
-            )
+        adapter.check_base(member, self._base.name)
         tensors = _read_tensors(adapter)
         self._check_fits(adapter, tensors)
         return self._delta(adapter, tensors)

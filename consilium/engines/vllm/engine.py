@@ -66,12 +66,12 @@ class VllmEngine:
     ) -> None:
         if not urls:
             raise BadSettings("base_url=(): the vllm engine needs a server. Give its URL, up to and with /v1.")
-        root = catalogue.root.resolve()
         nobody, _ = null_adapter(base)
         kept = [nobody, *(member.content_name for member in catalogue.pick(pinned))]
         servers = [Server(url, key) for url in urls]
+        here, there = catalogue.root, seen_at or catalogue.root.resolve()
         self._replicas = [
-            Replica(server=each, adapters=ServedAdapters(each, root, seen_at or root, pinned=kept, capacity=capacity))
+            Replica(server=each, adapters=ServedAdapters(each, here, there, pinned=kept, capacity=capacity))
             for each in servers
         ]
         self._base = base
@@ -122,7 +122,15 @@ class VllmEngine:
         async def ready(replica: Replica, member: Member) -> None:
             await replica.adapters.ensure(member, ahead=True)
 
-        await asyncio.gather(*(self._tried(member, ready) for member in self._catalogue.pick(members)))
+        known = [self._member(name) for name in dict.fromkeys(members)]
+        await asyncio.gather(*(self._tried(member, ready) for member in known))
+
+    def _member(self, name: str) -> Member:
+        """Return a member, of this base: a server would take an adapter of another one for its own."""
+        member = self._catalogue.get(name)
+        if member.adapter:
+            member.adapter.check_base(name, self._base.name)
+        return member
 
     async def count_tokens(self, messages: Sequence[Message]) -> int:
         """Return the number of tokens of the rendered messages."""
@@ -130,7 +138,7 @@ class VllmEngine:
 
     async def generate(self, prompt: Prompt) -> AsyncIterator[Delta | Spoken]:
         """Yield the statement piece by piece, and last the finished statement."""
-        member, clock = self._catalogue.get(prompt.member), _Clock(prompt.member, prompt.deadline_s)
+        member, clock = self._member(prompt.member), _Clock(prompt.member, prompt.deadline_s)
         self._check_fits(await self.count_tokens(prompt.messages), prompt.sampling.max_tokens)
         said: list[str] = []
         for attempt in range(ATTEMPTS):
@@ -145,7 +153,7 @@ class VllmEngine:
     async def likelihood(self, continuations: Sequence[Continuation]) -> tuple[Likelihood, ...]:
         """Return each continuation's likelihood, some of them at a time."""
         gate = asyncio.Semaphore(SCORED_AT_ONCE)
-        members = [self._catalogue.get(asked.member) for asked in continuations]
+        members = [self._member(asked.member) for asked in continuations]
 
         async def score(member: Member, asked: Continuation) -> Likelihood:
             prompt = await asyncio.to_thread(self._tokens.prompt, asked.messages)

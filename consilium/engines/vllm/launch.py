@@ -71,6 +71,7 @@ def plan(
 
     Raises:
         BadSettings: the URL names no port, or an adapter has a rank that vLLM does not allow.
+        AdapterRefused: an adapter was trained on another base.
     """
     place = urlsplit(url)
     if place.port is None:
@@ -78,6 +79,9 @@ def plan(
     adapters = [member for member in catalogue.members.values() if member.adapter]
     argv = [python, "-m", MODULE, "--model", str(base.path), "--served-model-name", base.name]
     argv += ["--host", str(place.hostname), "--port", str(place.port), "--max-model-len", str(base.context_tokens)]
+    for member in adapters:
+        if member.adapter:
+            member.adapter.check_base(member.name, base.name)
     if adapters:
         null, folder = write_null_adapter(base, work.absolute())
         folders = {member.content_name: str(member.adapter.folder) for member in adapters[:capacity] if member.adapter}

@@ -12,7 +12,7 @@ from consilium.errors import AdapterMissing
 from consilium.members.base import Base
 from consilium.members.catalogue import Catalogue, Member
 from tests.support.personas import write_catalogue, write_persona
-from tests.support.tiny import write_tiny_base
+from tests.support.tiny import write_base_of_adapters
 from tests.support.vllm import FakeVllm
 
 NAMES = ("pilot", "mate", "cook", "diver")
@@ -31,7 +31,7 @@ def crew(tmp_path: Path) -> Catalogue:
 
 @pytest.fixture
 async def fake(tmp_path: Path) -> AsyncIterator[FakeVllm]:
-    base: Base = write_tiny_base(tmp_path / "base")
+    base: Base = write_base_of_adapters(tmp_path / "base")
     async with FakeVllm(base=base).running() as server:
         yield server
 

@@ -22,7 +22,7 @@ from consilium.members.catalogue import Catalogue
 from tests.support.chaos import ChaosProxy, Fault
 from tests.support.council import FirstSeats, real_base
 from tests.support.served import URL, RealServer
-from tests.support.tiny import write_tiny_base
+from tests.support.tiny import write_base_of_adapters
 from tests.support.vllm import FakeVllm
 
 LATE_S = 1.0
@@ -91,7 +91,7 @@ class TestFake:
 
     @pytest.fixture
     async def fake(self, tmp_path: Path) -> AsyncIterator[FakeVllm]:
-        async with FakeVllm(base=write_tiny_base(tmp_path / "base"), token_s=0.001).running() as server:
+        async with FakeVllm(base=write_base_of_adapters(tmp_path / "base"), token_s=0.001).running() as server:
             yield server
 
     @pytest.fixture

@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,13 +14,21 @@ from consilium.engines.protocol import Continuation, Message, Prompt, Spoken
 from consilium.engines.vllm import replicas
 from consilium.engines.vllm.engine import ATTEMPTS, VllmEngine
 from consilium.engines.vllm.null_adapter import null_adapter
-from consilium.errors import AdapterMissing, BadSettings, EngineBusy, EngineError, EngineLost, SeatDeadline
+from consilium.errors import (
+    AdapterMissing,
+    AdapterRefused,
+    BadSettings,
+    EngineBusy,
+    EngineError,
+    EngineLost,
+    SeatDeadline,
+)
 from consilium.members.base import BUILT_IN, Base, open_base
 from consilium.members.catalogue import Catalogue
 from consilium.members.persona import SamplingDefaults
 from consilium.settings import Settings
 from consilium.testing.engine import EngineConformance, speak
-from tests.support.tiny import write_tiny_base
+from tests.support.tiny import write_base_of_adapters
 from tests.support.vllm import SERVED, FakeVllm, Fault
 
 MESSAGES = (Message(role="user", content="w20 w21"),)
@@ -27,7 +36,7 @@ MESSAGES = (Message(role="user", content="w20 w21"),)
 
 @pytest.fixture(scope="module")
 def base(tmp_path_factory: pytest.TempPathFactory) -> Base:
-    return write_tiny_base(tmp_path_factory.mktemp("base"))
+    return write_base_of_adapters(tmp_path_factory.mktemp("base"))
 
 
 @pytest.fixture
@@ -55,6 +64,26 @@ class TestVllmEngine(EngineConformance):
     async def engine(self, base: Base, crew: Catalogue) -> AsyncIterator[VllmEngine]:
         async with opened(base, crew, FakeVllm(base=base)) as engine:
             yield engine
+
+
+async def test_adapters_of_another_base_are_refused_before_a_server_takes_them(base: Base, crew: Catalogue) -> None:
+    server = FakeVllm(base=base)
+    async with opened(replace(base, name="other@0123456789ab"), crew, server) as engine:
+        asked = Continuation(member="pilot", messages=MESSAGES, text="north")
+        for call in (engine.ensure_ready(["clerk", "pilot"]), speak(engine, prompt()), engine.likelihood([asked])):
+            with pytest.raises(AdapterRefused, match="'pilot' was trained on base"):
+                await call
+    assert crew.get("pilot").content_name not in server.adapters
+
+
+async def test_a_catalogue_in_a_relative_folder_is_loaded_from_where_it_is(
+    base: Base, harbour: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(harbour.parent)
+    server = FakeVllm(base=base, sees_folders=True)
+    async with opened(base, Catalogue.load(Path(harbour.name)), server) as engine:
+        await engine.ensure_ready(["pilot"])
+    assert any(name.startswith("pilot@") for name in server.adapters)
 
 
 async def test_members_answer_under_their_content_names_and_the_base_under_its_own(base: Base, crew: Catalogue) -> None:

@@ -10,17 +10,17 @@ import pytest
 from consilium.engines.vllm import launch
 from consilium.engines.vllm.launch import Plan, Started
 from consilium.engines.vllm.null_adapter import MODULE, null_adapter, write_null_adapter
-from consilium.errors import BadSettings, EngineLost
+from consilium.errors import AdapterRefused, BadSettings, EngineLost
 from consilium.members.base import Base
 from consilium.members.catalogue import Catalogue
-from tests.support.tiny import write_tiny_base
+from tests.support.tiny import write_base_of_adapters, write_tiny_base
 
 URL = "http://127.0.0.1:8123/v1"
 
 
 @pytest.fixture
 def base(tmp_path: Path) -> Base:
-    return write_tiny_base(tmp_path / "base")
+    return write_base_of_adapters(tmp_path / "base")
 
 
 def planned(base: Base, harbour: Path, *, on_cpu: bool = True, seats: int = 3) -> Plan:
@@ -50,6 +50,11 @@ def test_a_cpu_computes_in_float32_and_a_gpu_as_it_likes(base: Base, harbour: Pa
     assert "float32" in planned(base, harbour).argv
     assert "float32" not in planned(base, harbour, on_cpu=False).argv
     assert "VLLM_CPU_KVCACHE_SPACE" in str(planned(base, harbour))
+
+
+def test_adapters_of_another_base_are_not_served(harbour: Path, tmp_path: Path) -> None:
+    with pytest.raises(AdapterRefused, match=r"this engine serves 'other@"):
+        planned(write_tiny_base(tmp_path / "other"), harbour)
 
 
 def test_a_url_without_a_port_is_refused(base: Base, harbour: Path) -> None:
