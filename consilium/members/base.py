@@ -114,9 +114,21 @@ def _open_folder(folder: Path) -> Base:
     weights = sorted(folder.glob("*.safetensors"))
     if not weights or not (folder / "config.json").exists():
         raise BaseUnavailable(f"{folder} lacks config.json or *.safetensors. Save the model there in that form.")
+    if not _has_chat_template(folder):
+        raise BaseUnavailable(f"{folder} has no chat template. Use an instruct model, or add its chat_template.jinja.")
     digest = hashlib.sha256("".join(sha256_of(path) for path in weights).encode()).hexdigest()
     slug = re.sub(r"[^a-z0-9._-]", "-", folder.resolve().name.lower()).lstrip("._-")
     return Base(path=folder, name=f"{slug or 'base'}@{digest[:12]}", context_tokens=_context_tokens(folder))
+
+
+def _has_chat_template(folder: Path) -> bool:
+    """Say whether the tokenizer can put messages into words, where transformers looks for that."""
+    if (folder / "chat_template.jinja").exists() or (folder / "chat_template.json").exists():
+        return True
+    try:
+        return "chat_template" in json.loads((folder / "tokenizer_config.json").read_bytes())
+    except (OSError, ValueError):
+        return False
 
 
 def _hub_snapshot(name: str, *, fetch: bool) -> Path:

@@ -165,7 +165,7 @@ def parse_card(text: str, *, where: str) -> CardText:
             type, too long, or with a control character in it.
     """
     table = parse_object(text, where=where)
-    if table.get("spec") not in {spec for spec, _ in _SPECS.values()}:
+    if table.get("spec") not in [spec for spec, _ in _SPECS.values()]:  # a list: theirs may be of any type
         raise BadPersona(
             f"{where} has spec {str(table.get('spec'))[:40]!r}; 'chara_card_v2' and 'chara_card_v3' are read. "
             "Export the card as one of these."

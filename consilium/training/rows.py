@@ -50,7 +50,10 @@ def labels_of(rows: Iterable[Row], most: int = 20) -> tuple[str, ...]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Split:
-    """Rows to learn from, to choose by, and to be measured on; no request stands in two of them."""
+    """Rows to learn from, to choose by, and to be measured on.
+
+    No request stands in two of them, but for those of passages, which say little and may well be the same.
+    """
 
     train: tuple[Row, ...]
     dev: tuple[Row, ...]
@@ -83,11 +86,11 @@ def read_split(data: Path, spec: RowsSpec) -> Split:
         files = [data / name for name in spec.files] or [data]
         train, dev, test = (tuple(chain(*parts)) for parts in zip(*(_cut(file, spec) for file in files), strict=True))
     found = len(dev) + len(test)
-    if spec.kind != "passages":  # whose requests say little and may well be the same
-        test = _without(test, train)
-        dev = _without(dev, train + test)
     learned = _each_reply(train) if spec.learn == "every" else train
     learned = _exchanged(learned, spec.interchangeable)
+    if spec.kind != "passages":
+        test = _without(test, train + learned)
+        dev = _without(dev, train + learned + test)
     if spec.edits_at:
         learned = tuple(_with_edits_at(spec.edits_at, row) for row in learned)
     held_out = spec.held_out_requests or spec.requests
@@ -168,7 +171,17 @@ def _rows(path: Path, spec: RowsSpec, *, keep: Callable[[dict[str, Any]], bool] 
             and spec.min_target_chars <= len(replies[0]) <= spec.max_target_chars
             and not (excluded and excluded.search(text))
         ):
-            yield Row(request=request, replies=replies, origin=f"{path} line {number}")
+            row = Row(request=request, replies=replies, origin=f"{path} line {number}")
+            _check_whole(row)
+            yield row
+
+
+def _check_whole(row: Row) -> None:
+    try:
+        "".join((row.request, *row.replies)).encode()
+    except UnicodeEncodeError as error:  # JSON can say \ud83d alone
+        half = error.object[error.start]
+        raise BadRows(f"{row.origin} holds half of a character, {half!r}. Write it out whole.") from error
 
 
 def _check_ids(path: Path, entries: Entries) -> None:

@@ -23,6 +23,7 @@ def write_base(folder: Path, *, config: str = '{"max_position_embeddings": 2048}
     """Write the files that opening looks at; no model could be loaded from them."""
     folder.mkdir(parents=True)
     (folder / "config.json").write_text(config)
+    (folder / "tokenizer_config.json").write_text('{"chat_template": "{{ messages }}"}')
     (folder / "model.safetensors").write_bytes(weights)
     return folder
 
@@ -154,6 +155,17 @@ class TestFolder:
         (folder / name).unlink()
         with pytest.raises(BaseUnavailable, match=re.escape(str(folder))):
             open_base(str(folder), cache=tmp_path)
+
+    def test_a_folder_without_a_chat_template_is_unavailable(self, tmp_path: Path) -> None:
+        folder = write_base(tmp_path / "tiny")
+        for without in ('{"eos_token": "x"}', "[", None):
+            (folder / "tokenizer_config.json").unlink(missing_ok=True)
+            if without:
+                (folder / "tokenizer_config.json").write_text(without)
+            with pytest.raises(BaseUnavailable, match="no chat template"):
+                open_base(str(folder), cache=tmp_path)
+        (folder / "chat_template.jinja").write_text("{{ messages }}")
+        assert open_base(str(folder), cache=tmp_path).path == folder
 
     @pytest.mark.parametrize("config", ["", "[]", "{}", '{"max_position_embeddings": null}'])
     def test_a_configuration_without_context_length_is_corrupt(self, config: str, tmp_path: Path) -> None:

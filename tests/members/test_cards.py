@@ -78,6 +78,7 @@ HOSTILE_TEXTS: dict[str, tuple[Callable[[], str], str]] = {
     "a number of 5,000 digits": (lambda: card_json(x="X").replace('"X"', "9" * 5_000), "digits"),
     "no object": (lambda: "[]", "not an object"),
     "V1": (lambda: json.dumps(card_table()["data"]), "has spec 'None'"),
+    "spec is a list": (lambda: '{"spec": [], "data": {}}', "has spec '"),
     "V9": (lambda: card_json().replace("card_v3", "card_v9"), "has spec 'chara_card_v9'"),
     "no data": (lambda: '{"spec": "chara_card_v3", "spec_version": "3.0"}', "data: Field required"),
     "data is text": (lambda: '{"spec": "chara_card_v3", "spec_version": "3.0", "data": "x"}', "data: Input should be"),

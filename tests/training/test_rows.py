@@ -157,6 +157,21 @@ class TestPairs:
         ]
         assert requests(split.test) == ["test: food[Thai]"]
 
+    def test_no_exchanged_request_is_measured_on(self, tmp_path: Path) -> None:
+        train = [{"input": f"food[Greek], {name}", "targets": [f"Greek {name}."]} for name in "ab"]
+        held_out = [{"input": f"food[Thai], {name}", "targets": [f"Thai {name}."]} for name in "bc"]
+        for part, rows in (("train", train), ("dev", [{"input": "x", "targets": ["y"]}]), ("test", held_out)):
+            write_rows(tmp_path / f"{part}.jsonl", rows)
+        split = read_split(tmp_path, RowsSpec(interchangeable=(("Greek", "Thai"),)))
+        assert requests(split.train) == ["food[Greek], a", "food[Thai], b"]
+        assert requests(split.test) == ["food[Thai], c"]
+        assert split.overlapping == 1
+
+    @pytest.mark.parametrize("row", [{"input": "cut \ud83d", "targets": ["x"]}, {"input": "x", "targets": ["\ud83d"]}])
+    def test_half_a_character_is_named(self, row: dict[str, object], folder: Path) -> None:
+        write_rows(folder / "train.jsonl", [{"input": "whole", "targets": ["x"]}, row])
+        assert "train.jsonl line 2 holds half of a character" in refusal(folder)
+
     def test_of_training_rows_alone_edits_elsewhere_are_undone(self, tmp_path: Path) -> None:
         for part in ("train", "dev", "test"):
             row = {
