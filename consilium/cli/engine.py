@@ -18,6 +18,7 @@ from rich.table import Table
 from consilium.cli.consoles import aside, out
 from consilium.cli.evaluating import base_of
 from consilium.cli.options import AsJson, Database, Personas, examples, given
+from consilium.cli.places import writable
 from consilium.errors import BadSettings, EngineError, MissingExtra
 
 if TYPE_CHECKING:
@@ -136,6 +137,7 @@ def _planned(
     from consilium.settings import Settings
 
     settings = Settings.load(**given(base_url=base_url, personas=personas))
+    writable(_note(work, settings.base_urls[0]))
     how = plan(
         str(python or _python()),
         base_of(settings),

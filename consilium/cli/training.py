@@ -66,11 +66,16 @@ def train_member_command(
 
     settings, catalogue = opened(personas, untrained=name)
     member = catalogue.get(name)
+    if name == catalogue.fallback:
+        raise BadSettings(
+            f"{name!r} is the fallback, which speaks without an adapter. Name another fallback in catalogue.toml."
+        )
     split = read_split(data, training_of(member).rows)
     if split.overlapping:
         aside().print(f"{split.overlapping} held-out rows ask what another part asks too: they are left out")
     folder = work or TRAINING_FOLDER / name
     writable(catalogue.root / name / RESULTS_FILE)
+    answers = writable(folder / "answers.jsonl")
     task = Tasks(catalogue.members.values(), [data], sample=sample, seed=seed).read(member, data)
     task.work.trivial(task.spoken)  # whether its rows can be scored is known before it is trained
     prompt = member.persona.system_prompt
@@ -82,7 +87,7 @@ def train_member_command(
     write_training(catalogue.root, name, _provenance(trained, rows, seed, data_digest([data])))
     aside().print(f"installed {name}@{adapter.pin.digest[:12]}, {adapter.bytes_on_disk / 1e6:.2f} MB")
     catalogue = Catalogue.load(settings.personas)
-    answers, measured = folder / "answers.jsonl", [replace(task, member=catalogue.get(name))]
+    measured = [replace(task, member=catalogue.get(name))]
     show(measure_members(settings, catalogue, measured, others=1, seed=seed, answers=answers, resume=True))
 
 

@@ -60,7 +60,8 @@ class SamplingDefaults(_Strict):
     top_p: TopP = 1.0
     """Draw only from the smallest set of tokens whose probabilities reach this sum."""
     repetition_penalty: Annotated[float, Field(ge=1, le=2)] = 1.0
-    """Divide positive (multiply negative) logits of tokens that the statement already holds; 1 is off (CTRL, eq. 5)."""
+    """Divide positive (multiply negative) logits of tokens that the statement already holds; 1 is off (CTRL, eq. 5).
+    vLLM takes the prompt's tokens for said, too."""
     stop: tuple[Stop, ...] = ()
     """Strings that end a statement; they are not part of it."""
 

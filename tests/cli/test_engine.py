@@ -21,6 +21,12 @@ def test_vllm_that_is_not_there_is_told_with_the_remedy(run: Run) -> None:
     assert "make vllm-cpu" in done.stderr
 
 
+def test_a_folder_that_cannot_be_written_is_told(run: Run) -> None:
+    done = run("engine", "args", "--python", "python", "--cpu", "--work", "/dev/null/x")
+    assert done.returncode == 2
+    assert "cannot be made: " in done.stderr
+
+
 def test_a_server_that_does_not_answer_is_told(run: Run) -> None:
     done = run("engine", "status", "--base-url", NOBODY)
     assert done.returncode == 1

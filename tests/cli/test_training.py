@@ -60,3 +60,30 @@ def test_a_member_and_the_control_are_trained_and_measured(run: Run, tmp_path: P
         assert figures["multitask"] > figures["base"]
     shown = run(*compare, CONSILIUM_PERSONAS=str(root))  # kept: nothing is asked anew
     assert shown.stdout.split()[:7] == ["member", "metric", "rows", "trivial", "base", "base_3shot", "multitask"]
+
+
+def write_crew(tmp_path: Path) -> tuple[Path, Path]:
+    root, data = tmp_path / "crew", tmp_path / "data"
+    root.mkdir()
+    write_persona(root, "clerk", "desk", training=TRAINING)
+    write_persona(root, "pilot", "desk", training=TRAINING)
+    write_catalogue(root, {"desk": ["clerk", "pilot"]}, fallback="clerk")
+    write_rows(data, "Aye, boat {}.")
+    return root, data
+
+
+def test_the_fallback_is_not_trained(run: Run, tmp_path: Path) -> None:
+    root, data = write_crew(tmp_path)
+    before = (root / "clerk" / "persona.toml").read_bytes()
+    done = run("train", "member", "clerk", "--data", str(data), CONSILIUM_PERSONAS=str(root))
+    assert done.returncode == 2
+    assert "'clerk' is the fallback" in done.stderr
+    assert (root / "clerk" / "persona.toml").read_bytes() == before
+
+
+def test_a_folder_that_cannot_be_written_is_told_before_training(run: Run, tmp_path: Path) -> None:
+    root, data = write_crew(tmp_path)
+    for work in ("/dev/null/x", str(data / "train.jsonl")):
+        done = run("train", "member", "pilot", "--data", str(data), "--work", work, CONSILIUM_PERSONAS=str(root))
+        assert done.returncode == 2, done.stderr
+        assert " cannot be made: " in done.stderr
