@@ -20,6 +20,7 @@ from consilium.council.options import COUNCIL, AskOptions, complete
 from consilium.errors import BadRows, EngineLost, JobError, UnknownMember
 from consilium.jobs.executor import Answer, Executor, LocalExecutor, Run
 from consilium.jobs.files import JobFiles, JobIndex, JobStatus
+from consilium.jobs.forecast import Forecast, forecast_of
 from consilium.jobs.pacing import Pace
 from consilium.jobs.request import RequestReader, RowRequest
 from consilium.jobs.result import Result
@@ -63,15 +64,21 @@ class JobSpec(BaseModel):
         return hashlib.sha256(json.dumps(asked, default=list).encode()).hexdigest()[:24]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Forecast:
-    """What a row would cost."""
+@dataclass(slots=True, kw_only=True)
+class Written:
+    """What the lines that are there hold together."""
 
-    custom_id: str
-    members: tuple[str, ...]
-    prompt_tokens: int
-    most_completion_tokens: int
-    """As many as the seated personas may say."""
+    done: int = 0
+    failed: int = 0
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+
+    def count(self, result: Result) -> None:
+        """Count one more."""
+        self.done += 1
+        self.failed += result.error is not None
+        self.prompt_tokens += result.prompt_tokens
+        self.completion_tokens += result.completion_tokens
 
 
 class Job:
@@ -141,13 +148,17 @@ class Job:
                     yield result
 
     async def forecast(self) -> AsyncGenerator[Forecast]:
-        """Yield who would sit for each row that is due, and what it would cost at most; nobody speaks."""
+        """Yield who would sit for each row that is due, and what it would cost at most; nobody speaks.
+
+        Raises:
+            BadRows, UnknownMember, JobError: as `run`.
+        """
         with Roll() as roll:
-            await asyncio.to_thread(self._call, roll)
+            await asyncio.to_thread(self._enter, roll)
             async with answering(self._council, Pace()) as council:
                 for request in self._due(roll, self._reader()):
                     if isinstance(request, RowRequest):
-                        yield await _forecast(council, request)
+                        yield await forecast_of(council, request)
 
     def retry(self) -> int:
         """Take failed rows out of the results, so that the next run asks them anew; return how many there were."""
@@ -179,40 +190,46 @@ class Job:
         return f"<Job {str(self.spec.output)!r}: {said}>"
 
     def _begin(self, roll: Roll) -> JobIndex:
-        """Check everything that can be checked before a token is paid for."""
+        """Check everything that can be checked before a token is paid for, and say in the index that the job runs."""
         index = self._files.read_index()
-        if index is not None and index.asked != self.spec.asked():
-            raise JobError(
-                f"{self.spec.output} holds results of rows that were asked otherwise (model, columns or options). "
-                "Give the same options, or name another output."
-            )
-        if index is None and self.spec.output.stat().st_size:
-            raise JobError(f"{self.spec.output} is there already, and of no job. Name another output.")
-        self._call(roll)
-        tokens = [0, 0]
-        done = failed = 0
-        for result in self._files.results():
-            if roll.mark(result.custom_id, "failed" if result.error else "done") in ("done", "failed"):
-                raise JobError(f"{self.spec.output} holds {result.custom_id!r} twice. Remove one of the two lines.")
-            done, failed = done + 1, failed + bool(result.error)
-            tokens = [tokens[0] + result.prompt_tokens, tokens[1] + result.completion_tokens]
-        counted = roll.count()
+        written = self._enter(roll)
         self._index = JobIndex(
             id=index.id if index else uuid.uuid4().hex,
             spec=self.spec.model_dump(mode="json"),
             asked=self.spec.asked(),
             attempt=index.attempt if index else 0,
             status="running",
-            rows=sum(count for state, count in counted.items() if state != "left"),
-            done=done,
-            failed=failed,
-            prompt_tokens=tokens[0],
-            completion_tokens=tokens[1],
+            rows=sum(count for state, count in roll.count().items() if state != "left"),
+            done=written.done,
+            failed=written.failed,
+            prompt_tokens=written.prompt_tokens,
+            completion_tokens=written.completion_tokens,
             seconds=index.seconds if index else 0.0,
             updated_at=now(),
         )
         self._files.write_index(self._index)
         return self._index
+
+    def _enter(self, roll: Roll) -> Written:
+        """Enter every row of the input, and mark those whose lines are there; return what these have cost.
+
+        Raises as `run`.
+        """
+        index, output = self._files.read_index(), self.spec.output
+        if index is not None and index.asked != self.spec.asked():
+            raise JobError(
+                f"{output} holds results of rows that were asked otherwise (model, columns or options). "
+                "Give the same options, or name another output."
+            )
+        if index is None and output.exists() and output.stat().st_size:
+            raise JobError(f"{output} is there already, and of no job. Name another output.")
+        self._call(roll)
+        written = Written()
+        for result in self._files.results():
+            if roll.mark(result.custom_id, "failed" if result.error else "done") in ("done", "failed"):
+                raise JobError(f"{output} holds {result.custom_id!r} twice. Remove one of the two lines.")
+            written.count(result)
+        return written
 
     def _call(self, roll: Roll) -> None:
         """Enter every row of the input, and choose. Raises as `run`."""
@@ -304,8 +321,7 @@ class Job:
         completion = index.completion_tokens + sum(result.completion_tokens for result in group)
         if self._files.cancel_file.exists():
             self.drain("cancelled")
-        if self.spec.token_budget is not None and prompt + completion >= self.spec.token_budget:
-            self.drain(f"the budget of {self.spec.token_budget:,} tokens is spent")
+        self._keep_to_budget(prompt + completion)
         return index.model_copy(
             update={
                 "done": index.done + len(group),
@@ -315,6 +331,10 @@ class Job:
                 "updated_at": now(),
             }
         )
+
+    def _keep_to_budget(self, tokens: int) -> None:
+        if self.spec.token_budget is not None and tokens >= self.spec.token_budget:
+            self.drain(f"the budget of {self.spec.token_budget:,} tokens is spent")
 
 
 _Named: Mapping[str, type[BadRows] | type[UnknownMember]] = {"BadRows": BadRows, "UnknownMember": UnknownMember}
@@ -333,22 +353,3 @@ async def _group(answered: asyncio.Queue[Result], ending: "asyncio.Task[Any]") -
 
 def _waiting(answered: asyncio.Queue[Result]) -> list[Result]:
     return [answered.get_nowait() for _ in range(answered.qsize())]
-
-
-async def _forecast(council: Council, request: RowRequest) -> Forecast:
-    from consilium.engines.protocol import Message
-
-    decision = await council.route(request.message, **request.options)
-    prompts = most = 0
-    for seat in decision.seats:
-        persona = council.parts.catalogue.get(seat.member).persona
-        prompts += await council.parts.engine.count_tokens(
-            (Message(role="system", content=persona.system_prompt), Message(role="user", content=request.message))
-        )
-        most += request.options.get("max_tokens") or persona.sampling.max_tokens
-    return Forecast(
-        custom_id=request.custom_id,
-        members=tuple(seat.member for seat in decision.seats),
-        prompt_tokens=prompts,
-        most_completion_tokens=most,
-    )

@@ -182,6 +182,26 @@ async def test_a_forecast_asks_nobody(harbour: Path, tmp_path: Path) -> None:
     assert not (tmp_path / "out.jsonl").exists()
 
 
+async def test_a_forecast_is_of_what_is_due(harbour: Path, tmp_path: Path) -> None:
+    write(tmp_path, *(batch_line(name, "x") for name in "abc"))
+    await results(open_job(harbour, tmp_path, limit=2))
+    assert [forecast.custom_id async for forecast in open_job(harbour, tmp_path).forecast()] == ["c"]
+    with pytest.raises(JobError, match="asked otherwise"):
+        [forecast async for forecast in open_job(harbour, tmp_path, options={"seats": 1}).forecast()]
+
+
+async def test_a_forecast_counts_what_a_chair_says_and_is_told(harbour: Path, tmp_path: Path) -> None:
+    write(tmp_path, batch_line("a", "x"), batch_line("b", "x", "mate"))
+    asked = {"method": "chair", "max_tokens": 7, "instructions": "Use metres."}
+    job = open_job(harbour, tmp_path, options=asked, reply="aye " * 7)
+    both, one = [forecast async for forecast in job.forecast()]
+    assert (both.most_completion_tokens, one.most_completion_tokens) == (21, 7)
+    found = await results(job)
+    assert found["a"].completion_tokens == 21
+    assert both.prompt_tokens >= found["a"].prompt_tokens
+    assert one.prompt_tokens == found["b"].prompt_tokens
+
+
 GOOD = batch_line("a", "x")
 
 
