@@ -270,6 +270,8 @@ class Job:
         started = shown = time.monotonic()
         answered: asyncio.Queue[Result] = asyncio.Queue(maxsize=2 * self.spec.concurrency)
         due = self._due(roll, self._reader())
+        if roll.count().get("due"):  # else the job is at its end, whatever it cost
+            self._keep_to_budget(index.prompt_tokens + index.completion_tokens)  # earlier runs may have spent it
         workers = [
             asyncio.create_task(self._work(due, answer, answered))
             for answer in islice(cycle(answers), self.spec.concurrency)

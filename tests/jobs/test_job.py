@@ -166,6 +166,20 @@ async def test_a_budget_and_a_drain_stop_the_job(harbour: Path, tmp_path: Path) 
     assert sorted(map(int, written(tmp_path))) == list(range(200))
 
 
+async def test_a_budget_that_is_spent_stays_spent(harbour: Path, tmp_path: Path) -> None:
+    write(tmp_path, *(batch_line(str(row), "x") for row in range(200)))
+    begun = await results(open_job(harbour, tmp_path, token_budget=300, concurrency=2))
+    again = open_job(harbour, tmp_path, token_budget=300, concurrency=64)
+    assert await results(again) == {}
+    assert again.index is not None
+    assert (again.index.status, again.index.why) == ("stopped", "the budget of 300 tokens is spent")
+    assert len(await results(open_job(harbour, tmp_path, token_budget=100_000))) == 200 - len(begun)
+    done = open_job(harbour, tmp_path, token_budget=300)
+    assert await results(done) == {}
+    assert done.index is not None
+    assert done.index.status == "finished"
+
+
 async def test_a_sample_is_the_same_each_time(harbour: Path, tmp_path: Path) -> None:
     write(tmp_path, *(batch_line(str(row), "x") for row in range(50)))
     drawn = [f.custom_id async for f in open_job(harbour, tmp_path, sample=5).forecast()]
