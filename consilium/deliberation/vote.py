@@ -46,7 +46,7 @@ def normal_form(text: str) -> str:
     """Return what two texts share if they give the same answer.
 
     JSON objects compare by value, whatever the order of their keys. All else compares by its words: case, white space
-    and the punctuation around words do not count.
+    and the punctuation around words do not count. There is none that a seat could say and that has no normal form.
 
     >>> normal_form(' {"b": 1, "a": 2}') == normal_form('{"a":2,"b":1}')
     True
@@ -57,10 +57,10 @@ def normal_form(text: str) -> str:
     """
     try:
         value = json.loads(text)
-    except ValueError:
-        value = None
-    if isinstance(value, dict | list):
-        return json.dumps(value, sort_keys=True, ensure_ascii=False)
+        if isinstance(value, dict | list):
+            return json.dumps(value, sort_keys=True, ensure_ascii=False)
+    except (ValueError, RecursionError):  # no JSON, or nested more deeply than Python reads or writes
+        pass
     words = unicodedata.normalize("NFKC", text).casefold().split()
     bare = [word.strip(_AROUND) for word in words]
     return " ".join(word for word in bare if word)

@@ -1,5 +1,6 @@
 """Votes and the best seat: the same opinions come to the same conclusion, in whatever order they arrive."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -50,3 +51,11 @@ def test_seats_without_weight_still_count_as_heads() -> None:
 
 def test_an_empty_statement_is_an_answer_of_its_own() -> None:
     assert vote([opinion(0, 0.4, ""), opinion(1, 0.6, "yes")]).dissent == (0,)
+
+
+@pytest.mark.parametrize("depth", [500, 2_000, 100_000])
+@pytest.mark.parametrize("closed", [True, False])
+def test_brackets_without_end_are_an_answer_too(depth: int, closed: bool) -> None:
+    deep = "[" * depth + "]" * depth * closed
+    conclusion = vote([opinion(0, 0.4, "yes"), opinion(1, 0.3, deep), opinion(2, 0.3, deep)])
+    assert (conclusion.text, conclusion.dissent) == (deep, (0,))
