@@ -26,8 +26,9 @@ class Recovered:
     turn_id: str
     turn: Turn | None
     """The turn with its verdict; None where there is an error."""
-    error: ConsiliumError | None
-    """`TurnBusy` where somebody who lives is playing it, `TurnFailed` where nobody made a statement."""
+    error: Exception | None
+    """`TurnBusy` where somebody who lives is playing it, `TurnFailed` where nobody made a statement. It need not be
+    one of ours: what a defect does to one turn keeps nobody from the others."""
 
 
 async def recover(
@@ -44,7 +45,7 @@ async def recover(
     async def one(turn_id: str) -> Recovered:
         try:
             return Recovered(turn_id=turn_id, turn=await resume(turn_id), error=None)
-        except ConsiliumError as error:
+        except Exception as error:  # whatever it is: raised here, it would cancel the turns beside this one
             return Recovered(turn_id=turn_id, turn=None, error=error)
 
     async for logs in pages(ledger, unfinished=True, page=TOGETHER):
@@ -60,7 +61,9 @@ async def recover_quietly(ledger: Ledger, resume: Callable[[str], Awaitable[Turn
     """Do so at a council's start: whatever befalls it is logged, and no reason not to start."""
     try:
         async for found in recover(ledger, resume, tries=TRIES):
-            if not isinstance(found.error, TurnBusy):
+            if found.error is not None and not isinstance(found.error, ConsiliumError):
+                _logger.warning("turn %s was cut off and cannot be taken up: %r", found.turn_id, found.error)
+            elif not isinstance(found.error, TurnBusy):
                 _logger.info("turn %s was cut off and is taken up: %s", found.turn_id, found.error or "concluded")
     except Exception as error:
         _logger.warning("turns that were cut off could not be taken up: %s", error)

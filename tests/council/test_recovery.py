@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from consilium import ScriptedEngine
-from consilium.council.recovery import TRIES, Recovered, recover
+from consilium.council.recovery import TOGETHER, TRIES, Recovered, recover
 from consilium.council.turn import Turn
 from consilium.errors import BadInput, EngineLost, LedgerLocked, TurnBusy, TurnFailed, UnknownMember
 from consilium.ledger.sql import SqlLedger
@@ -72,6 +72,22 @@ async def test_a_ledger_that_is_locked_ends_recovery_with_its_own_error(url: str
         await cut_off(ledger, "t1", "t2")
         with pytest.raises(LedgerLocked, match="t1"):
             [found async for found in recover(ledger, resume, tries=None)]
+
+
+async def test_a_defect_in_one_turn_keeps_nobody_from_the_others(open_council: Open, url: str) -> None:
+    names = [f"t{number:02}" for number in range(TOGETHER + 2)]
+    async with SqlLedger(url) as ledger:
+        await cut_off(ledger, *names)
+    async with open_council(ledger=SqlLedger(url), recover=False) as council:
+
+        async def resume(turn_id: str) -> Turn:
+            if turn_id == names[1]:
+                raise RecursionError("too deep")
+            return await council.resume(turn_id)
+
+        found = {each.turn_id: each.error async for each in recover(council.parts.ledger, resume, tries=None)}
+    assert {name: type(error) for name, error in found.items() if error is not None} == {names[1]: RecursionError}
+    assert list(found) == names
 
 
 async def test_a_turn_of_a_newer_version_keeps_nobody_from_the_others(open_council: Open, url: str) -> None:
