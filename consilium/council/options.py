@@ -137,7 +137,7 @@ def addressed(model: str, catalogue: Catalogue) -> AskOptions:
     if name in (COUNCIL, "default"):
         return AskOptions()
     if name == ROUTER:
-        return AskOptions(seats=1)
+        return AskOptions(seats=1, min_seats=1)
     try:
         return AskOptions(members=(catalogue.get(name).name,))
     except UnknownMember as error:

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from consilium.council.council import Council
 from consilium.council.turn import Turn
-from consilium.errors import BadMessage, EngineLost, TurnBusy, TurnFailed, UnknownTurn
+from consilium.errors import BadInput, EngineLost, TurnBusy, TurnFailed, UnknownTurn
 from consilium.jobs.pacing import Pace, PacedEngine
 from consilium.jobs.request import RowRequest
 from consilium.jobs.result import Result
@@ -65,8 +65,9 @@ class RowTurns:
         ledger = self._council.parts.ledger
         try:
             turn = await self._turn(request, turn_id)
-        except BadMessage as error:  # too long, which is known only once the engine has counted
-            return Result.of_error(request.custom_id, request.model, error)
+        except BadInput as error:  # too long, say, or options of which the row's own contradict the job's
+            known = turn_id if await self._is_known(turn_id) else None
+            return Result.of_error(request.custom_id, request.model, error, turn_id=known)
         except TurnFailed as error:
             log = await ledger.load(turn_id)
             if log.statements and all(entry.error == EngineLost.__name__ for entry in log.statements):

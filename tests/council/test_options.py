@@ -57,7 +57,7 @@ async def test_a_chair_is_told_the_instructions_too(open_council: Open) -> None:
 def test_a_model_name_stands_for_options(harbour: Path) -> None:
     catalogue = Catalogue.load(harbour)
     assert addressed("council", catalogue) == addressed("consilium/default", catalogue) == {}
-    assert addressed("router", catalogue) == {"seats": 1}
+    assert addressed("router", catalogue) == {"seats": 1, "min_seats": 1}
     assert addressed("consilium/pilot", catalogue) == {"members": ("pilot",)}
     with pytest.raises(UnknownMember, match=r"model='consilium/pilto': .*'pilot'.*'council' or 'router'"):
         addressed("consilium/pilto", catalogue)

@@ -3,15 +3,19 @@
 import gc
 import json
 from contextlib import aclosing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from consilium import Job, MemoryLedger, Result, ScriptedEngine
+from consilium import Council, Job, MemoryLedger, Result, ScriptedEngine
 from consilium.engines.protocol import Prompt
-from consilium.errors import BadRows, EngineBusy, EngineError, EngineLost, JobError, UnknownMember
+from consilium.errors import BadRows, BadSettings, EngineBusy, EngineError, EngineLost, JobError, UnknownMember
 from consilium.jobs.executor import LocalExecutor
-from tests.support.job_child import open_job
+from consilium.ledger.sql import SqlLedger
+from consilium.routing.protocol import Decision, Request
+from tests.support.council import FirstSeats
+from tests.support.job_child import open_council, open_job
 
 
 def batch_line(custom_id: str, said: str, model: str = "council", **body: object) -> str:
@@ -110,6 +114,37 @@ async def test_errors_stay_with_their_row_and_can_be_retried(harbour: Path, tmp_
     assert sorted(written(tmp_path)) == ["a", "b", "c"]
     assert job.index is not None
     assert (job.index.done, job.index.failed, job.index.status) == (3, 1, "finished")
+
+
+class _AtLeast(FirstSeats):
+    """Checks what a request limits, as routers do that seat by scores."""
+
+    async def route(self, request: Request) -> Decision:
+        if len(request.must_sit) > request.seats or request.min_seats > request.seats:
+            raise BadSettings("the limits contradict each other")
+        return await super().route(request)
+
+
+async def test_options_that_contradict_a_row_are_its_error(harbour: Path, tmp_path: Path) -> None:
+    write(tmp_path, batch_line("a", "x"), batch_line("b", "x", "router"), batch_line("c", "x"))
+
+    def opened(**options: object) -> Job:
+        council = open_council(harbour, SqlLedger(f"sqlite:///{tmp_path / 'ledger.db'}"))
+        council = Council(replace(council.parts, router=_AtLeast(council.parts.catalogue)))
+        return Job(council, input=tmp_path / "in.jsonl", output=tmp_path / "out.jsonl", options=options)
+
+    job = opened(must_sit=["pilot", "mate"])
+    assert [len(forecast.members) async for forecast in job.forecast()] == [2, 0, 2]
+    found = await results(job)
+    assert {name: result.error for name, result in found.items()} == {"a": None, "b": "BadSettings", "c": None}
+    assert found["b"].turn_id is not None
+    assert opened(must_sit=["pilot", "mate"]).retry() == 1
+    again = await results(opened(must_sit=["pilot", "mate"]))
+    assert [result.error for result in again.values()] == ["BadSettings"]
+    for file in tmp_path.glob("out.jsonl*"):
+        file.unlink()
+    found = await results(opened(min_seats=2))
+    assert {name: len(result.members) for name, result in found.items()} == {"a": 2, "b": 1, "c": 2}
 
 
 async def test_a_lost_engine_stops_the_job_and_marks_no_row(harbour: Path, tmp_path: Path) -> None:
