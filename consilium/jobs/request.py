@@ -60,7 +60,8 @@ class RequestReader:
 
     Args:
         catalogue: whose members a row may name.
-        columns: for plain rows: the column of ``message``, and of ``custom_id`` and ``model`` where they have one.
+        columns: the column of ``message``, and of ``custom_id`` and ``model`` where they have one; then all rows are
+            plain ones.
         model: of rows that name none.
         options: that every row is asked with; see `AskOptions`.
     """
@@ -75,8 +76,12 @@ class RequestReader:
         addressed(model, catalogue)  # raises, where it is nobody's name
 
     def read(self, number: int, row: Mapping[str, Any]) -> RowRequest:
-        """Return what the row in line ``number`` asks. Raises `BadRows` or `UnknownMember`, without the line's name."""
-        return self._batch(row) if {"body", "url"} & row.keys() else self._plain(number, row)
+        """Return what the row in line ``number`` asks. Raises `BadRows` or `UnknownMember`, without the line's name.
+
+        Plain rows may have a column called ``url`` or ``body`` too; whoever maps columns has plain rows.
+        """
+        is_batch = not self._columns and {"body", "url"} <= row.keys()
+        return self._batch(row) if is_batch else self._plain(number, row)
 
     def _batch(self, row: Mapping[str, Any]) -> RowRequest:
         try:

@@ -358,6 +358,16 @@ async def test_csv_and_parquet(harbour: Path, tmp_path: Path) -> None:
             await results(open_job(harbour, tmp_path, input=tmp_path / name, columns=columns))
 
 
+async def test_plain_rows_may_have_columns_of_a_batch_line(harbour: Path, tmp_path: Path) -> None:
+    (tmp_path / "in.csv").write_text("id,url,body,question\n1,https://a.example,long,x\n", encoding="utf-8")
+    columns = {"custom_id": "id", "message": "question"}
+    found = await results(open_job(harbour, tmp_path, input=tmp_path / "in.csv", columns=columns))
+    assert {name: result.error for name, result in found.items()} == {"1": None}
+    write(tmp_path, '{"message": "x", "url": "https://a.example"}', '{"message": "x", "body": "long"}', GOOD)
+    found = await results(open_job(harbour, tmp_path, output=tmp_path / "plain.jsonl"))
+    assert {name: result.error for name, result in found.items()} == {"row-1": None, "row-2": None, "a": None}
+
+
 def test_reprs_are_safe(tmp_path: Path) -> None:
     result = Result.of_error("<a>", "council", BadRows("<script>"))
     assert "<script>" not in result._repr_html_()
