@@ -50,7 +50,8 @@ def read_rows(rows: "RowsFile | Sequence[dict[str, Value]]", folder: Path) -> tu
 
 
 def _json_lines(path: Path, text: str) -> Iterator[Row]:
-    for number, line in enumerate(text.splitlines(), start=1):
+    # Not splitlines(), which cuts at characters too that may stand in a JSON text as they are, such as U+2028.
+    for number, line in enumerate(text.split("\n"), start=1):
         if not line.strip():
             continue
         try:

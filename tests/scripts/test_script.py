@@ -1,5 +1,6 @@
 """Scripts that cannot be played are refused with their line, before a council is there."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -128,6 +129,15 @@ def test_rows_come_from_a_file_beside_the_script(tmp_path: Path, name: str, cont
     text = f"[rows.r]\nfile = '{name}'\nlimit = 2\n[[turns]]\nfor_each = 'r'\nsay = '{{row.ask}}{{row.n}}'\n"
     steps = Script.read(write_script(tmp_path, text)).steps()
     assert [(step.row["ask"], step.row["n"], step.round) for step in steps] == [("a, b", "1", 1), ("c", "null", 2)]
+
+
+def test_a_row_may_hold_any_character_that_json_takes_as_it_is(tmp_path: Path) -> None:
+    said = "a\u2028b\u2029c\u0085d"
+    content = "\r\n".join(json.dumps({"ask": text}, ensure_ascii=False) for text in (said, "e"))
+    (tmp_path / "r.jsonl").write_text(content, encoding="utf-8", newline="")
+    text = "[rows.r]\nfile = 'r.jsonl'\n[[turns]]\nfor_each = 'r'\nsay = '{row.ask}'\n"
+    steps = Script.read(write_script(tmp_path, text)).steps()
+    assert [step.row["ask"] for step in steps] == [said, "e"]
 
 
 @pytest.mark.parametrize(
