@@ -50,10 +50,12 @@ class JobFiles:
     a line is cut off by the next one.
 
     Raises:
-        JobError: the folder cannot be written, or another process runs the job.
+        JobError: the output is no file's name, the folder cannot be written, or another process runs the job.
     """
 
     def __init__(self, output: Path) -> None:
+        if not output.name:
+            raise JobError(f"the output {str(output)!r} is a folder. Name a file, such as out.jsonl.")
         self.output = output
         self.index_file = output.with_name(f"{output.name}.job.json")
         self.cancel_file = output.with_name(f"{output.name}.cancel")

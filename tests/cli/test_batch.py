@@ -25,6 +25,7 @@ def test_help_has_examples(run: Run) -> None:
         (("status", "nowhere.jsonl"), "is of no job"),
         (("cancel", "nowhere.jsonl"), "is of no job"),
         (("retry", "nowhere.jsonl"), "is of no job"),
+        (("status", "."), "the output '.' is a folder"),
         (("run", "in.jsonl", "-o", "out.jsonl", "--map", "message"), "--map 'message' is not FIELD=COLUMN"),
         (("run", "in.jsonl", "-o", "out.jsonl", "--executor", "slurm"), "'local' or 'ray'"),
     ],

@@ -293,6 +293,9 @@ async def test_outputs_that_cannot_be_used(harbour: Path, tmp_path: Path) -> Non
         await results(open_job(harbour, tmp_path, output=tmp_path / "nowhere" / "out.jsonl"))
     with pytest.raises(JobError, match="is the input too"):
         await results(open_job(harbour, tmp_path, output=tmp_path / "in.jsonl"))
+    for nameless in ("", ".", "/"):
+        with pytest.raises(JobError, match="is a folder"):
+            open_job(harbour, tmp_path, output=nameless)
     (tmp_path / "out.jsonl").write_text("mine\n")
     with pytest.raises(JobError, match="of no job"):
         await results(open_job(harbour, tmp_path))
