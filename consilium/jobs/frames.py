@@ -1,6 +1,7 @@
 """Results as Arrow tables and Parquet files."""
 
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import asdict
 from itertools import islice
 from pathlib import Path
@@ -35,7 +36,8 @@ def write_parquet(results: Iterable[Result], file: Path) -> None:
                 writer.write_table(arrow_table(group))
         part.replace(file)
     except OSError as error:
-        part.unlink(missing_ok=True)
+        with suppress(OSError):  # the first error is the one to tell
+            part.unlink(missing_ok=True)
         raise JobError(f"{file} cannot be written: {error.strerror or error}. Name another place.") from error
 
 

@@ -3,7 +3,7 @@
 import json
 import os
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
@@ -54,7 +54,8 @@ def _whole(file: Path) -> Iterator[Path]:
             raise
         raise BadInput(f"file={str(file)!r} cannot be written: {error.strerror}. Name another.") from error
     finally:
-        part.unlink(missing_ok=True)
+        with suppress(OSError):  # where it could not be written there may be nothing to remove it from
+            part.unlink(missing_ok=True)
 
 
 class _Lines:

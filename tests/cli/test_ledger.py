@@ -152,6 +152,7 @@ async def test_export_writes_turns_or_seats(run: Run, ledger: SqlLedger, tmp_pat
         (("export", "turns.csv"), "ends neither in .jsonl nor in .parquet"),
         (("export", "turns.jsonl", "--session", "nowhere"), "no session 'nowhere'"),
         (("export", "no/folder/turns.jsonl"), "no/folder"),
+        (("export", "ledger.db/turns.jsonl"), "file='ledger.db/turns.jsonl' cannot be written"),
         (("export", "seats.parquet", "--database", "sqlite:////dev/null/x.db"), "cannot be opened"),
     ],
 )
