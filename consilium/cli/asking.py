@@ -77,7 +77,7 @@ def ask(
 async def _ask(
     messages: list[str], session_id: str | None, chosen: dict[str, Any], settings: dict[str, Any], as_json: bool
 ) -> None:
-    from consilium.cli.transcript import Transcript
+    from consilium.cli.transcript import Transcript, headed
     from consilium.council.council import Council
 
     console = out()
@@ -90,7 +90,7 @@ async def _ask(
                 print_turn(await council.ask(message, session=session, **chosen))
                 continue
             if len(messages) > 1:
-                console.rule(message, align="left")
+                console.print(headed(message))
             with Transcript(console) as transcript:
                 async for event in council.stream(message, session=session, **chosen):
                     transcript.show(event)
@@ -143,7 +143,7 @@ async def _chat(session_id: str | None, chosen: dict[str, Any], settings: dict[s
         council = Council.open(progress=progress, **settings)
     async with council:
         session = council.session(session_id)
-        aside().print(f"session {session.id}; /members, /quit")
+        aside().print(f"session {session.id}; /members, /quit", markup=False)
         while (line := await asyncio.to_thread(_line)) is not None and line != "/quit":
             if line == "/members":
                 console.print("  ".join(council.parts.catalogue.members))

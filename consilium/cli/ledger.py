@@ -107,7 +107,7 @@ def sql(
         for row in answer.rows:
             typer.echo(json.dumps(dict(zip(answer.columns, row, strict=True)), ensure_ascii=False, default=str))
         return
-    table = Table(*answer.columns)
+    table = Table(*(escape(shortened(column, 200)) for column in answer.columns))
     for row in answer.rows:
         table.add_row(*(escape(shortened(str(value), 200)) for value in row))
     out().print(table)
@@ -123,7 +123,7 @@ def export(
 ) -> None:
     """Write the turns to a file, which is whole or not there."""
     written = asyncio.run(_export(database, file, session))
-    aside().print(f"{written} turns are in {file}.")
+    aside().print(f"{written} turns are in {file}.", markup=False)
 
 
 @outcome_app.command("add", epilog=examples("outcome add 4e964c39bb… 1.0", "outcome add 4e964c39bb… 0 --seat 1"))

@@ -7,6 +7,8 @@ from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.markup import escape
 from rich.panel import Panel
+from rich.rule import Rule
+from rich.text import Text
 
 from consilium.cli.rendering import clean
 from consilium.council.events import Admitted, Concluded, Decided, Event, Stated, Token
@@ -63,6 +65,11 @@ class Transcript:
     def _panel(self, number: int, text: str) -> RenderableType:
         seat = self._seats.get(number)
         return Panel(escape(clean(text)), title=seat.member if seat else "chair", title_align="left", style="dim")
+
+
+def headed(message: str) -> RenderableType:
+    """Return what stands above a turn that is one of several: its message, as it is, whatever looks like markup."""
+    return Rule(Text(clean(message)), align="left")
 
 
 def decided(decision: DecisionEntry) -> RenderableType:

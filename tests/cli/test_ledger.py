@@ -122,6 +122,7 @@ async def test_sql_answers_as_a_table_and_as_json(run: Run, ledger: SqlLedger) -
     shown = run("ledger", "sql", query).stdout
     assert "turn_id" in shown
     assert "t2" in shown
+    assert "'[/b]'" in run("ledger", "sql", "select '[/b]'").stdout  # which is the column's name too
 
 
 async def test_export_writes_turns_or_seats(run: Run, ledger: SqlLedger, tmp_path: Path) -> None:

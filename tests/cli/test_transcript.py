@@ -6,7 +6,7 @@ from pathlib import Path
 from rich.console import Console
 
 from consilium import Council, ScriptedEngine
-from consilium.cli.transcript import Transcript
+from consilium.cli.transcript import Transcript, headed
 from consilium.errors import EngineLost
 from consilium.ledger.memory import MemoryLedger
 from consilium.members.catalogue import Catalogue
@@ -51,6 +51,12 @@ async def test_nothing_of_a_long_statement_is_cut_off(harbour: Path) -> None:
     text = await shown(harbour, terminal=False, pilot=long)
     panels = text[: text.index("verdict")]
     assert all(f"word{number}" in panels for number in range(60))
+
+
+def test_a_message_above_its_turn_is_no_markup() -> None:
+    written = io.StringIO()
+    Console(file=written, width=60).print(headed("what closes\x1b[2J [/INST] and [bold]?"))
+    assert "what closes [/INST] and [bold]?" in written.getvalue()
 
 
 async def test_an_error_takes_the_place_of_a_statement(harbour: Path) -> None:
