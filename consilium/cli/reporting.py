@@ -10,6 +10,7 @@ from rich.table import Table
 from consilium.cli.consoles import aside, out
 from consilium.cli.options import AsJson, Database, given
 from consilium.cli.options import examples as examples_of
+from consilium.cli.places import drawable
 from consilium.cli.rendering import shortened
 
 if TYPE_CHECKING:
@@ -25,16 +26,20 @@ def report(
     as_json: AsJson = False,
 ) -> None:
     """Sum up the ledger: who sits when, win rates with intervals, calibration, tokens and time, drift over days."""
+    from consilium.evaluation.pictures import check_format
     from consilium.learning.reports import REPORTS
     from consilium.learning.transactions import transact
     from consilium.settings import Settings
 
+    if picture is not None:
+        check_format(picture)
+        drawable(picture)
     found = transact(Settings.load(**given(database=database)).database, REPORTS[of])
     if picture is not None:
         from consilium.learning.report_pictures import draw
 
         draw(found, picture)
-        aside().print(f"{picture} drawn")
+        aside().print(f"{picture} drawn", markup=False)
     if as_json:
         typer.echo(json.dumps({"report": of, **found.tables}, ensure_ascii=False))
         return
