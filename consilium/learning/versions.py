@@ -7,7 +7,7 @@ from pathlib import Path
 
 from sqlalchemy import Connection, insert, select
 
-from consilium.errors import BadSettings
+from consilium.errors import BadSettings, CacheUnwritable
 from consilium.learning.transactions import transact
 from consilium.ledger.entries import now
 from consilium.ledger.orm import PromotionRow, RouterVersionRow
@@ -109,14 +109,29 @@ def kept_file(url: str, beginning: str, cache: Path) -> Path:
 
     Raises:
         BadSettings: the beginning of no digest or of several.
+        CacheUnwritable: the cache directory refuses writes.
     """
     digest = transact(url, lambda connection: find(connection, beginning))
     file = cache / "routers" / f"{digest}.safetensors"
-    if not file.is_file() or hashlib.sha256(file.read_bytes()).hexdigest() != digest:
+    if not _holds(file, digest):
         content = select(RouterVersionRow.content).where(RouterVersionRow.digest == digest)
-        file.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(file, transact(url, lambda connection: connection.execute(content).scalar_one()))
+        kept = transact(url, lambda connection: connection.execute(content).scalar_one())
+        try:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            write_whole(file, kept)
+        except OSError as error:
+            raise CacheUnwritable(
+                f"router {digest[:12]} cannot be put into the cache directory {file.parent}: {error.strerror}. "
+                "Set CONSILIUM_CACHE_DIR to one that can be written."
+            ) from error
     return file
+
+
+def _holds(file: Path, digest: str) -> bool:
+    try:
+        return hashlib.sha256(file.read_bytes()).hexdigest() == digest
+    except OSError:  # not there, or not to be read: it is written anew
+        return False
 
 
 def find(connection: Connection, beginning: str) -> str:

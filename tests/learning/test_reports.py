@@ -10,14 +10,14 @@ import pytest
 
 from consilium.council.council import Council
 from consilium.engines.scripted import ScriptedEngine
-from consilium.errors import BadRows, BadSettings, ThinOverlap
+from consilium.errors import BadRows, BadSettings, CacheUnwritable, ThinOverlap
 from consilium.learning.policy import compare
 from consilium.learning.refit import logged_examples
 from consilium.learning.report_pictures import draw
 from consilium.learning.reports import REPORTS
 from consilium.learning.scored import Scored
 from consilium.learning.transactions import transact
-from consilium.learning.versions import history, kept_file, promote, rollback
+from consilium.learning.versions import history, kept_file, live_file, promote, rollback
 from consilium.ledger.sql import SqlLedger
 from consilium.members.catalogue import Catalogue
 from consilium.routing.protocol import Decision, Request
@@ -188,6 +188,16 @@ def test_a_kept_router_comes_back_byte_for_byte_even_from_a_spoilt_cache(databas
         kept = kept_file(database, digest[:8], tmp_path / "cache")
         assert kept.read_bytes() == file.read_bytes()
         kept.write_bytes(b"spoilt")
+
+
+def test_a_cache_that_takes_no_router_is_told(database: str, tmp_path: Path) -> None:
+    digest = write(tmp_path / "1.safetensors", 0.1)
+    promote(database, tmp_path / "1.safetensors")
+    (tmp_path / "cache").write_text("a file, and no folder")
+    with pytest.raises(CacheUnwritable, match=r"cannot be put into the cache directory .*CONSILIUM_CACHE_DIR"):
+        kept_file(database, digest, tmp_path / "cache")
+    with pytest.raises(CacheUnwritable, match=digest[:12]):
+        live_file(database, tmp_path / "cache")
 
 
 def test_what_is_no_router_is_not_promoted(database: str, tmp_path: Path) -> None:
