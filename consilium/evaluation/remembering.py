@@ -81,6 +81,11 @@ class RememberingEngine(Wrapped):
         """Say whether the answer is kept."""
         return self.key(asked) in self._kept
 
+    def recalled(self, prompt: Prompt) -> Spoken | None:
+        """Return the statement that is kept; None where none is."""
+        key = self.key(prompt)
+        return Spoken(**self._kept[key]) if key in self._kept else None
+
     async def generate(self, prompt: Prompt) -> AsyncIterator[Delta | Spoken]:
         """Yield the statement; asked for by several at one time it is made once. Raises as the engine."""
         key = self.key(prompt)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from filelock import FileLock, Timeout
 
 from consilium.council.council import Council
+from consilium.engines.protocol import Prompt
 from consilium.errors import BadSuite, EngineLost, JobError
 from consilium.evaluation.kept import Kept
 from consilium.evaluation.pictures import empty
@@ -20,7 +21,7 @@ from consilium.scripts.judge import Judge
 from consilium.suites.cases import Case, chosen
 from consilium.suites.findings import Findings, compared
 from consilium.suites.grade import Grade, Grader
-from consilium.suites.hearing import Hearing
+from consilium.suites.hearing import Asked, Hearing
 from consilium.suites.report import write_report
 from consilium.suites.rounds import Rounds
 from consilium.suites.suite import Suite
@@ -155,7 +156,7 @@ class Evaluation:
     async def forecast(self, council: Council) -> list[Forecast]:
         """Return what each arm would cost at most beyond those before it and what is in the folder; nobody speaks.
 
-        A chair is left out. Raises `BadSuite` as `run`.
+        A chair that has yet to be told something counts with the longest that it may be. Raises `BadSuite` as `run`.
         """
         engine = self._remembering(council, budget=None)
         async with Council(replace(council.parts, engine=engine)) as remembering:
@@ -163,12 +164,12 @@ class Evaluation:
             found = {arm: Forecast(arm=arm) for arm in (*rounds.alone, *rounds.arms)}
             for case in self._cases(council):
                 async for arm, asked in rounds.plan(case):
-                    prompt = rounds.hearing.prompt(case, asked)
+                    prompt, more = _prompted(rounds.hearing, engine, case, asked)
                     if engine.knows(prompt) or (key := engine.key(prompt)) in planned:
                         continue
                     planned.add(key)
                     found[arm].statements += 1
-                    found[arm].prompt_tokens += await engine.count_tokens(prompt.messages)
+                    found[arm].prompt_tokens += more + await engine.count_tokens(prompt.messages)
                     found[arm].most_completion_tokens += prompt.sampling.max_tokens
         return list(found.values())
 
@@ -267,3 +268,13 @@ class Evaluation:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _prompted(hearing: Hearing, engine: RememberingEngine, case: Case, asked: Asked) -> tuple[Prompt, int]:
+    """Return a prompt as far as it is known, and at most how many tokens it lacks: what seats have yet to tell."""
+    if not asked.over:
+        return hearing.prompt(case, asked), 0
+    seats = [hearing.prompt(case, Asked(member=name)) for name in asked.over]
+    told = [engine.recalled(seat) for seat in seats]
+    lacks = sum(seat.sampling.max_tokens for seat, spoken in zip(seats, told, strict=True) if spoken is None)
+    return hearing.chair_prompt(case, asked, [spoken.text if spoken else "" for spoken in told]), lacks

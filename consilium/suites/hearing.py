@@ -10,6 +10,7 @@ from consilium.council.council import Council
 from consilium.council.options import AskOptions
 from consilium.council.turn import Turn
 from consilium.deliberation.best import best
+from consilium.deliberation.chair import chair_messages
 from consilium.deliberation.opinion import Opinion
 from consilium.deliberation.vote import vote
 from consilium.engines.protocol import Prompt, Spoken
@@ -27,6 +28,8 @@ class Asked:
     member: str
     draw: int = 0
     """The first draw is as the member sits; those after it are other draws at a temperature."""
+    over: tuple[str, ...] = ()
+    """Of a chair: who sits, by seat. Their statements are what it is told."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,6 +57,14 @@ class Hearing:
             seed=parts.settings.seed + asked.draw,
             deadline_s=parts.settings.deadline_s,
         )
+
+    def chair_prompt(self, case: Case, asked: Asked, told: Sequence[str]) -> Prompt:
+        """Return what a chair is asked over these statements of the seats."""
+        seats = enumerate(zip(asked.over, told, strict=True))
+        opinions = [Opinion(seat=seat, member=member, weight=0.0, text=text) for seat, (member, text) in seats]
+        system = self.council.parts.catalogue.get(asked.member).persona.system_prompt
+        messages = chair_messages(system, case.row.request, opinions)
+        return replace(self.prompt(case, Asked(member=asked.member)), messages=messages)
 
     def options(self, **more: object) -> AskOptions:
         """Return what a turn of the council is asked with."""

@@ -1,9 +1,10 @@
 """Rounds: which statements each arm needs of a case; first what is known beforehand, then what hindsight tells."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from consilium.settings import Method
 from consilium.suites.cases import Case
 from consilium.suites.findings import leader
 from consilium.suites.grade import Grade
@@ -75,9 +76,10 @@ class Rounds:
         for arm, more in ((ROUTER, ONE_SEAT), (COUNCIL, {})):
             if arm in self.arms:
                 decision = await hearing.council.route(case.row.request, **hearing.options(**more))
-                for seat in decision.seats:
-                    yield arm, Asked(member=seat.member)
-                times = (hearing.file.controls.draws or len(decision.seats)) if arm == COUNCIL else times
+                seats = self._with_chair([seat.member for seat in decision.seats])
+                for asked in seats:
+                    yield arm, asked
+                times = (hearing.file.controls.draws or len(seats)) if arm == COUNCIL else times
         if RANDOM in self.arms:
             for asked in hearing.drawn(case, times):
                 yield RANDOM, asked
@@ -88,11 +90,23 @@ class Rounds:
                 for asked in draws(member, times):
                     yield arm, asked
 
+    def _with_chair(self, members: Sequence[str]) -> list[Asked]:
+        """Return what the seats of a turn are asked, and its chair where it has one: over a single seat there is none.
+
+        The router's arm seats one, so that this holds for it too.
+        """
+        seats = [Asked(member=name) for name in members]
+        chaired = self._method == "chair" and len(seats) > 1
+        return [*seats, Asked(member=self.fallback, over=tuple(members))] if chaired else seats
+
+    @property
+    def _method(self) -> Method:
+        return self.hearing.file.council.method or self.hearing.council.parts.settings.deliberation
+
     @property
     def _counted(self) -> str:
         """How the statements of random seats become a verdict: as the council's do, but for a chair."""
-        method = self.hearing.file.council.method or self.hearing.council.parts.settings.deliberation
-        return "best" if method == "best" else "vote"
+        return "best" if self._method == "best" else "vote"
 
 
 def draws(member: str, times: int) -> list[Asked]:

@@ -182,6 +182,24 @@ async def test_a_forecast_is_a_bound_and_asks_nobody(harbour: Path, tmp_path: Pa
     assert sum(each.statements for each in left) == 0
 
 
+async def test_a_forecast_counts_the_chair_and_what_the_controls_may_cost_for_it(harbour: Path, tmp_path: Path) -> None:
+    suite = load_suite(harbour, ROWS + '[council]\nmethod = "chair"\n')
+    found = {arm.arm: arm for arm in await Evaluation(suite, tmp_path / "out").forecast(open_suite(suite))}
+    assert {arm: each.statements for arm, each in found.items() if each.statements} == {
+        **dict.fromkeys(CREW, 3),
+        "council": 3,
+        "base_vote": 6,
+        "best_vote": 6,
+    }
+    evaluation, grades = await run(suite, tmp_path)
+    assert grades["council", "a"].members == ("pilot", "mate", "clerk")
+    assert sum(each.statements for each in found.values()) == evaluation.paid.statements
+    assert sum(each.prompt_tokens for each in found.values()) >= evaluation.paid.prompt_tokens
+    assert sum(each.most_completion_tokens for each in found.values()) >= evaluation.paid.completion_tokens
+    left = await Evaluation(suite, tmp_path / "out").forecast(open_suite(suite))
+    assert sum(each.statements for each in left) == 0
+
+
 async def test_a_sample_is_the_same_each_time(harbour: Path, tmp_path: Path) -> None:
     suite = load_suite(harbour, many_rows(30))
     drawn = []
