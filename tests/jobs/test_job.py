@@ -12,6 +12,7 @@ from consilium import Council, Job, MemoryLedger, Result, ScriptedEngine
 from consilium.engines.protocol import Prompt
 from consilium.errors import BadRows, BadSettings, EngineBusy, EngineError, EngineLost, JobError, UnknownMember
 from consilium.jobs.executor import LocalExecutor
+from consilium.jobs.frames import write_parquet
 from consilium.ledger.sql import SqlLedger
 from consilium.routing.protocol import Decision, Request
 from tests.support.council import FirstSeats
@@ -355,6 +356,8 @@ async def test_csv_and_parquet(harbour: Path, tmp_path: Path) -> None:
         )
         assert set(await results(job)) == {"1", "2"}
         assert job.to_pandas()["text"].tolist() == ["aye", "aye"]
+    with pytest.raises(JobError, match="cannot be written"):
+        write_parquet([], tmp_path / "in.csv" / "out.parquet")
     for name, content in {"short.csv": "id,question\n1\n", "wrong.parquet": "id"}.items():
         (tmp_path / name).write_text(content)
         with pytest.raises(BadRows, match=r"line 2: 1 columns|no Parquet"):
