@@ -10,7 +10,7 @@ from consilium.council.events import Concluded, Event
 from consilium.council.options import AskOptions
 from consilium.council.session import Session
 from consilium.council.turn import Turn
-from consilium.errors import BadMessage, EngineError, EngineLost, TurnFailed
+from consilium.errors import BadMessage, ConsiliumError, EngineError, EngineLost, TurnFailed
 from consilium.scripts.cast import Casting
 from consilium.scripts.checking import Checking, Seen
 from consilium.scripts.judge import Judge
@@ -100,10 +100,12 @@ class _Stage:
                 if isinstance(event, Concluded):
                     async with asyncio.timeout_at(self._deadline):
                         self._played.append(await self._concluded(said, event.turn, step))
-        except TimeoutError as error:
-            raise _Stopped(f"turn {number}: limits.seconds = {self._script.file.limits.seconds!r} passed.") from error
         except (TurnFailed, BadMessage, EngineError) as error:
             raise _Stopped(f"turn {number}: {error}") from error
+        except TimeoutError as error:
+            if isinstance(error, ConsiliumError):  # a locked ledger is one too
+                raise
+            raise _Stopped(f"turn {number}: limits.seconds = {self._script.file.limits.seconds!r} passed.") from error
         yield self._played[-1]
 
     async def play(self, stopped: str | None) -> Play:

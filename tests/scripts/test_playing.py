@@ -1,13 +1,15 @@
 """Plays: who sits by which policy, what is said, what is spent, and what is told of it."""
 
 import asyncio
+import sqlite3
 from collections import Counter
 from pathlib import Path
 
 import pytest
 
 from consilium import Concluded, MemoryLedger, ScriptedEngine
-from consilium.errors import BadScript, EngineLost
+from consilium.errors import BadScript, EngineLost, LedgerLocked
+from consilium.ledger.sql import SqlLedger
 from consilium.scripts.play import Play, PlayedTurn, Said
 from consilium.scripts.script import Script
 from tests.support.cards import card_json
@@ -150,6 +152,19 @@ async def test_a_turn_that_fails_stops_the_play(harbour: Path) -> None:
     play = await play_text(harbour, SAY * 2, replies=dict.fromkeys(SAID, EngineLost("gone")))
     assert "turn 1: " in (play.stopped or "")
     assert "gone" in (play.stopped or "")
+
+
+async def test_a_locked_ledger_is_not_taken_for_a_limit_that_passed(harbour: Path, tmp_path: Path) -> None:
+    file = tmp_path / "ledger.db"
+    script = Script.read(write_script(harbour.parent, "[limits]\nseconds = 60\n" + SAY))
+    ledger = SqlLedger(f"sqlite:///{file}", busy_timeout_s=0.05)
+    async with open_for(script, harbour, ledger=ledger) as council:
+        other = sqlite3.connect(file, isolation_level=None)
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(LedgerLocked, match=r"ledger\.db"):
+            await script.play(council)
+        other.close()
+        assert (await script.play(council)).passed
 
 
 async def test_events_come_in_order_and_outcomes_are_recorded(harbour: Path) -> None:
