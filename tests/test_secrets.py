@@ -13,6 +13,7 @@ from langsmith.run_trees import RunTree
 from sqlalchemy import make_url
 
 from consilium import Council, ScriptedEngine
+from consilium.engines.protocol import Message
 from consilium.engines.vllm.engine import VllmEngine
 from consilium.errors import BadSettings, EngineLost, LedgerError, TurnFailed
 from consilium.ledger.asking import ask_sql
@@ -121,12 +122,17 @@ async def test_what_is_redacted_is_in_no_file_and_no_log_of_ours(
             personas=harbour,
             deliberation="vote",
         ) as council:
-            turn = await council.ask(f"my key is {CANARY}")
+            turn = await council.ask(
+                f"my key is {CANARY}",
+                instructions=f"never say {CANARY}",
+                history=[Message(role="user", content=f"before, it was {CANARY}")],
+            )
             assert CANARY in turn.verdict.text + str(turn.seats)  # whoever asked gets the whole
+            assert all(str(call.messages).count(CANARY) == 3 for call in engine.calls)  # and so do the members
             told = await everything(ledger, tmp_path)
             errors = await ledger.read(lambda c: ask_sql(c, "select error_message from statements", 100))
     check_unseen(told, caplog.text, *texts_in(tmp_path))
-    assert "[key]" in told
+    assert all(kept in told for kept in ("my key is [key]", "never say [key]", "before, it was [key]"))
     assert ("no room for [key]",) in [tuple(row) for row in errors.rows]
 
 

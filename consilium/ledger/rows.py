@@ -1,6 +1,6 @@
 """Between entries and rows: which table an entry belongs to, what its key is, and back."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, fields
 from typing import Any, TypeVar
 
@@ -36,7 +36,23 @@ TABLES: Mapping[type[Entry], type[Table]] = {
 
 
 TEXTS = frozenset({"text", "error_message"})
-"""Columns of entries that hold what people and members said; a turn's message is one too."""
+"""Columns of entries that hold what people and members said; a turn's message is one too, and so are texts in its
+options, see `options_kept`."""
+
+
+def options_kept(options: Mapping[str, Any], redact: Callable[[str], str]) -> dict[str, Any]:
+    """Return a turn's options without what may not be kept: what members are told and hear is as private as a message.
+
+    Args:
+        options: as `consilium.council.options.TurnOptions` writes them.
+        redact: takes out of a text what may not be kept.
+    """
+    kept = dict(options)
+    if kept.get("instructions") is not None:
+        kept["instructions"] = redact(kept["instructions"])
+    if "history" in kept:
+        kept["history"] = [{**said, "content": redact(said["content"])} for said in kept["history"]]
+    return kept
 
 
 def values(entry: Entry) -> dict[str, Any]:

@@ -43,7 +43,7 @@ from consilium.ledger.orm import (
     VerdictRow,
 )
 from consilium.ledger.player import player_of
-from consilium.ledger.rows import TABLES, TEXTS, closing_of, decision_of, entry_of, key_of, values
+from consilium.ledger.rows import TABLES, TEXTS, closing_of, decision_of, entry_of, key_of, options_kept, values
 from consilium.ledger.together import KeyStands, Recording, rows_of
 
 Result = TypeVar("Result")
@@ -67,8 +67,9 @@ class SqlLedger:
         url: an SQLAlchemy URL. SQLite files are opened in WAL mode with ``synchronous=FULL``: what is committed
             survives power loss.
         busy_timeout_s: seconds to wait for another process's write before `LedgerLocked`.
-        redact: takes out of messages, statements, verdicts and errors what may not be kept. Callers get the whole
-            texts; what is read back, by later turns of a session too, is what was kept.
+        redact: takes out of messages, instructions, histories handed over, statements, verdicts and errors what may
+            not be kept. Callers and members get the whole texts; what is read back, by later turns of a session and
+            by whoever resumes a turn too, is what was kept.
 
     Raises:
         BadSettings: the URL is none, or names a database that the ledger cannot use.
@@ -117,7 +118,8 @@ class SqlLedger:
                 admitted_at=admitted,
             )
             columns = {name: getattr(turn, name) for name in turn.__slots__}
-            columns |= {"options": dict(options), "player": self._player.name, "message": self._kept(message)}
+            kept = dict(options) if self._redact is None else options_kept(options, self._redact)
+            columns |= {"options": kept, "player": self._player.name, "message": self._kept(message)}
             if connection.execute(self._new(TurnRow), columns).rowcount:
                 return turn
             return entry_of(TurnEntry, cast("RowMapping", _turn(connection, turn_id)))

@@ -12,8 +12,10 @@ from sqlalchemy import update
 
 from consilium import Council, MemoryLedger, ScriptedEngine
 from consilium.council.checkpoints import open_saver
+from consilium.council.options import TurnOptions
 from consilium.council.parts import checkpoints_of
 from consilium.council.retention import purge, purge_before
+from consilium.engines.protocol import Message
 from consilium.errors import BadInput, BadSettings, TurnBusy, UnknownTurn
 from consilium.ledger.asking import ask_sql
 from consilium.ledger.entries import ClosingEntry, now
@@ -25,6 +27,10 @@ from consilium.testing.ledger import MEMBER, admit, decision, outcome, statement
 from tests.support.council import FirstSeats
 
 CANARY = "sk-canary-7777"
+
+
+def without_keys(text: str) -> str:
+    return re.sub(r"sk-[\w-]+", "[key]", text)
 
 
 async def test_a_session_is_purged_whole_and_alone(database: str) -> None:
@@ -117,21 +123,42 @@ async def test_a_ledger_is_exported_whole_or_not_at_all(database: str, tmp_path:
     assert {file.name for file in tmp_path.iterdir() if ".part" in file.name or file.name == "none.jsonl"} == set()
 
 
-async def test_what_may_not_be_kept_is_not(tmp_path: Path) -> None:
-    file = tmp_path / "ledger.db"
-    ledger = SqlLedger(f"sqlite:///{file}", redact=lambda text: re.sub(r"sk-[\w-]+", "[key]", text))
-    async with ledger:
+async def test_what_may_not_be_kept_is_not(database: str, tmp_path: Path) -> None:
+    options = {"instructions": f"never say {CANARY}", "history": [{"role": "user", "content": CANARY}], "seats": 1}
+    async with SqlLedger(database, redact=without_keys) as ledger:
         await ledger.record(MEMBER)
-        turn = await ledger.admit(session_id="s", turn_id="t", message=f"my key is {CANARY}", options={})
+        turn = await ledger.admit(session_id="s", turn_id="t", message=f"my key is {CANARY}", options=options)
         await ledger.record(decision("t"))
         (said,) = await ledger.record(statement("t", 0, f"{CANARY}, you say"))
         assert (turn.message, said.text) == (f"my key is {CANARY}", f"{CANARY}, you say")  # the caller's own
+        assert turn.options == options
         log = await ledger.load("t")
         assert (log.turn.message, log.statements[0].text) == ("my key is [key]", "[key], you say")
+        history = [{"role": "user", "content": "[key]"}]
+        assert log.turn.options == {"instructions": "never say [key]", "history": history, "seats": 1}
         await export(ledger, tmp_path / "all.jsonl")
     written = b"".join(each.read_bytes() for each in tmp_path.iterdir() if each.is_file())
     assert b"[key]" in written
     assert CANARY.encode() not in written
+
+
+async def test_a_turn_that_is_resumed_hears_what_was_kept(harbour: Path, database: str) -> None:
+    engine = ScriptedEngine(dict.fromkeys(("pilot", "mate", "clerk"), "aye"))
+    options = TurnOptions(
+        seats=1,
+        method="best",
+        instructions=CANARY,
+        history=(Message(role="user", content=f"{CANARY}!"), Message(role="assistant", content="aye")),
+    )
+    ledger = SqlLedger(database, redact=without_keys)
+    async with Council.open(
+        engine=engine, router=FirstSeats(Catalogue.load(harbour)), personas=harbour, ledger=ledger
+    ) as council:
+        await ledger.admit(session_id="s", turn_id="t", message=CANARY, options=options.model_dump(mode="json"))
+        assert (await council.resume("t")).verdict.text == "aye"
+    (told, *heard) = (message.content for message in engine.calls[-1].messages)
+    assert told.endswith("\n\n[key]")
+    assert heard == ["[key]!", "aye", "[key]"]
 
 
 async def test_the_reading_of_sql_leaves_no_trace(tmp_path: Path) -> None:
