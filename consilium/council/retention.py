@@ -16,7 +16,12 @@ if TYPE_CHECKING:
 _logger = logging.getLogger(__name__)
 
 
-async def purge(ledger: "SqlLedger", saver: "BaseCheckpointSaver[str] | None", *session_ids: str) -> AsyncIterator[str]:
+async def purge(
+    ledger: "SqlLedger",
+    saver: "BaseCheckpointSaver[str] | None",
+    *session_ids: str,
+    before: datetime | None = None,
+) -> AsyncIterator[str]:
     """Remove sessions with their checkpoints; yield the id of each that is gone.
 
     The checkpoints go first: whoever dies between the two finds the session in the ledger, and purges it again.
@@ -25,26 +30,33 @@ async def purge(ledger: "SqlLedger", saver: "BaseCheckpointSaver[str] | None", *
         ledger: open.
         saver: of the ledger's checkpoints, see `consilium.council.checkpoints.open_saver`.
         session_ids: which.
+        before: leave those whose newest turn was not admitted before this moment; None removes all.
 
     Raises:
         UnknownTurn: there is no such session.
         TurnBusy: it is running; nothing of it was removed.
     """
     for session_id in session_ids:
-        for turn_id in await ledger.idle_turns(session_id):
+        turn_ids = await ledger.idle_turns(session_id, before=before)
+        if turn_ids is None:
+            continue
+        for turn_id in turn_ids:
             if saver is not None:
                 await saver.adelete_thread(turn_id)
-        await ledger.purge(session_id)
-        yield session_id
+        if await ledger.purge(session_id, before=before):
+            yield session_id
 
 
 async def purge_before(
     ledger: "SqlLedger", saver: "BaseCheckpointSaver[str] | None", moment: datetime
 ) -> AsyncIterator[str]:
-    """Remove every session whose newest turn was admitted before ``moment``; running ones stay."""
+    """Remove every session whose newest turn was admitted before ``moment``; running ones stay.
+
+    So do those that somebody goes on with while others are being removed.
+    """
     for session_id in await ledger.sessions_before(moment):
         try:
-            async for gone in purge(ledger, saver, session_id):
+            async for gone in purge(ledger, saver, session_id, before=moment):
                 yield gone
         except (TurnBusy, UnknownTurn):  # somebody else may be purging too
             continue

@@ -13,16 +13,25 @@ Check = Callable[[RowMapping, Connection], None]
 """Raises `TurnBusy` where somebody who lives is playing the turn of that row."""
 
 
-def idle_turns(connection: Connection, session_id: str, check: Check) -> list[str]:
-    """Return the ids of a session's turns.
+def idle_turns(
+    connection: Connection, session_id: str, check: Check, *, before: datetime | None = None
+) -> list[str] | None:
+    """Return the ids of a session's turns; None where its newest was not admitted before ``before``.
+
+    Session and turns are locked until the transaction ends, so that what is found holds until they are removed: a turn
+    that is admitted meanwhile waits, and then opens the session anew.
 
     Raises:
         UnknownTurn: there is no such session.
         TurnBusy: somebody who lives is playing one of its turns.
     """
-    turns = connection.execute(select(TurnRow.__table__).where(TurnRow.session_id == session_id)).mappings().all()
+    connection.execute(select(SessionRow.id).where(SessionRow.id == session_id).with_for_update())
+    mine = select(TurnRow.__table__).where(TurnRow.session_id == session_id).with_for_update()
+    turns = connection.execute(mine).mappings().all()
     if not turns:
         raise UnknownTurn(f"the ledger holds no session {session_id!r}. `consilium ledger show` lists them.")
+    if before is not None and max(turn["admitted_at"] for turn in turns) >= before:
+        return None
     for turn in turns:
         if turn["status"] in UNFINISHED:
             check(turn, connection)

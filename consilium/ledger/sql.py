@@ -194,23 +194,40 @@ class SqlLedger:
         """
         return await self._database.read(work)
 
-    async def idle_turns(self, session_id: str) -> list[str]:
-        """Return the ids of a session's turns. Raises `UnknownTurn`, and `TurnBusy` where one is being played."""
-        return await self._database.write(lambda connection: idle_turns(connection, session_id, self._check_idle))
+    async def idle_turns(self, session_id: str, *, before: datetime | None = None) -> list[str] | None:
+        """Return the ids of a session's turns, or None where the newest was not admitted before ``before``.
 
-    async def purge(self, session_id: str) -> None:
+        Raises:
+            UnknownTurn: there is no such session.
+            TurnBusy: one of its turns is being played.
+        """
+        return await self._database.write(
+            lambda connection: idle_turns(connection, session_id, self._check_idle, before=before)
+        )
+
+    async def purge(self, session_id: str, *, before: datetime | None = None) -> bool:
         """Remove a session with all that belongs to it; its checkpoints are `consilium.council.retention`'s.
+
+        Args:
+            session_id: which.
+            before: leave it where its newest turn was not admitted before this moment, which is looked at in the
+                transaction that removes it: somebody may have gone on with it since it was found to be old.
+
+        Returns:
+            Whether it is gone.
 
         Raises:
             UnknownTurn: there is no such session.
             TurnBusy: one of its turns is being played, here or elsewhere; nothing was removed.
         """
 
-        def work(connection: Connection) -> None:
-            idle_turns(connection, session_id, self._check_idle)
+        def work(connection: Connection) -> bool:
+            if idle_turns(connection, session_id, self._check_idle, before=before) is None:
+                return False
             remove(connection, session_id)
+            return True
 
-        await self._database.write(work)
+        return await self._database.write(work)
 
     async def sessions_before(self, moment: datetime) -> Sequence[str]:
         """Return the sessions whose newest turn was admitted before ``moment``."""

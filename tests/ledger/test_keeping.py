@@ -1,8 +1,10 @@
 """What is kept, read and taken elsewhere."""
 
+import asyncio
 import json
 import re
 import sqlite3
+import threading
 from datetime import timedelta
 from pathlib import Path
 
@@ -74,6 +76,48 @@ async def test_what_is_older_goes(database: str) -> None:
         await whole_turn(ledger, "t3", "goes on")
         assert [gone async for gone in purge_before(ledger, saver, between)] == ["old"]
         assert [log.turn.id for log in await ledger.turns()] == ["t2", "t3"]
+
+
+async def test_a_session_that_is_gone_on_with_while_others_are_removed_stays(database: str) -> None:
+    async with SqlLedger(database) as ledger, open_saver(checkpoints_of(database)) as saver:
+        await whole_turn(ledger, "t1", "first")
+        await whole_turn(ledger, "t2", "second")
+        between = now()
+        going = purge_before(ledger, saver, between)
+        (left,) = {"first", "second"} - {await anext(going)}
+        await whole_turn(ledger, "t3", left)
+        assert [gone async for gone in going] == []
+        assert len(await ledger.turns(session_id=left)) == 2
+        assert await ledger.idle_turns(left, before=between) is None
+        assert not await ledger.purge(left, before=between)
+        assert await ledger.purge(left)
+        assert list(await ledger.turns()) == []
+
+
+@pytest.mark.parametrize("asked", ["old", "named"])
+async def test_a_purge_waits_for_a_turn_that_is_just_admitted(database: str, asked: str) -> None:
+    reached, go_on = threading.Event(), threading.Event()
+
+    def slowly(text: str) -> str:  # is called within the transaction that admits
+        reached.set()
+        go_on.wait(10)
+        return text
+
+    async with SqlLedger(database) as here, SqlLedger(database, redact=slowly) as there:
+        await whole_turn(here, "t1", "s1")
+        before = now() if asked == "old" else None
+        admitting = asyncio.create_task(admit(there, "t2", "s1"))
+        await asyncio.to_thread(reached.wait, 10)
+        purging = asyncio.create_task(here.purge("s1", before=before))
+        await asyncio.sleep(0.3)
+        go_on.set()
+        if asked == "old":
+            assert await purging is False
+        else:
+            with pytest.raises(TurnBusy, match="'t2'"):
+                await purging
+        await admitting
+        assert [log.turn.id for log in await here.turns()] == ["t1", "t2"]
 
 
 @pytest.mark.parametrize(
