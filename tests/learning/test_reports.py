@@ -7,6 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from consilium.council.council import Council
 from consilium.engines.scripted import ScriptedEngine
@@ -14,8 +16,8 @@ from consilium.errors import BadRows, BadSettings, CacheUnwritable, ThinOverlap
 from consilium.learning.policy import compare
 from consilium.learning.refit import logged_examples
 from consilium.learning.report_pictures import draw
-from consilium.learning.reports import REPORTS
-from consilium.learning.scored import Scored
+from consilium.learning.reports import REPORTS, bounds
+from consilium.learning.scored import Scored, outcome_of
 from consilium.learning.transactions import transact
 from consilium.learning.versions import history, kept_file, live_file, promote, rollback
 from consilium.ledger.sql import SqlLedger
@@ -23,6 +25,7 @@ from consilium.members.catalogue import Catalogue
 from consilium.routing.protocol import Decision, Request
 from consilium.routing.router_file import RouterCard, write_router
 from consilium.routing.selection import Selection
+from consilium.testing.ledger import outcome, whole_turn
 from tests.support.personas import write_harbour
 from tests.support.postgres import new_database
 
@@ -91,6 +94,63 @@ async def test_reports_add_up(url: str) -> None:
     costs = {row["member"]: row for row in found["costs"].tables["members"]}
     assert costs["mate"]["completion_tokens"] == 2 * seats["mate"]["seats"]
     assert json.dumps([report.tables for report in found.values()])
+
+
+async def record_scores(database: str, scores: dict[str, list[tuple[int | None, float, float]]]) -> None:
+    """Record a turn for each name, with outcomes of so (seat, score, weight)."""
+    async with SqlLedger(database) as ledger:
+        for turn_id, of_turn in scores.items():
+            await whole_turn(ledger, turn_id)
+            for place, (seat, score, weight) in enumerate(of_turn):
+                entry = replace(outcome(turn_id, f"{turn_id}-{place}"), seat=seat, score=score, weight=weight)
+                await ledger.record(entry)
+
+
+@pytest.mark.parametrize(
+    ("scores", "mean", "low", "high"),
+    [
+        ([(1.0, 1.0)], 1, 0.2065, 1),
+        ([(0.0, 1.0)] * 3, 0, 0, 0.5615),
+        ([(1.0, 1e-200)] * 5, 1, 0.5655, 1),
+        ([(1.0, 0.5)] * 35 + [(0.0, 0.5)] * 12, 0.7447, 0.6049, 0.8475),
+        ([(1.0, 1e6)] + [(0.0, 1.0)] * 9, 1, 0.2065, 1),  # one outcome outweighs the others: it tells as much as one
+    ],
+)
+async def test_bounds_are_as_wide_as_the_outcomes_are_few(
+    database: str, scores: list[tuple[float, float]], mean: float, low: float, high: float
+) -> None:
+    await record_scores(database, {"t1": [(None, *each) for each in scores]})
+    report = transact(database, REPORTS["members"])
+    for table in report.tables.values():
+        (row,) = table
+        assert row["outcomes"] == len(scores)
+        assert [row["mean"], row["low"], row["high"]] == pytest.approx([mean, low, high], abs=1e-4)
+        assert set(row) - {"day"} == {"member", "outcomes", "mean", "low", "high"}
+
+
+@given(mean=st.floats(0, 1), count=st.floats(1, 1e9))
+def test_bounds_hold_their_mean_and_stay_in_range(mean: float, count: float) -> None:
+    found = bounds(mean, count)
+    assert 0 <= found.low <= mean <= found.high <= 1
+    assert found.high - found.low >= bounds(mean, 2 * count).high - bounds(mean, 2 * count).low
+
+
+async def test_the_routers_report_and_judging_it_offline_agree_on_what_came_of_a_turn(database: str) -> None:
+    scores: dict[str, list[tuple[int | None, float, float]]] = {
+        "weighted": [(None, 1.0, 3.0), (None, 0.0, 1.0)],
+        "of seats too": [(None, 0.5, 1.0), (0, 1.0, 9.0), (1, 1.0, 1.0)],
+        "of seats alone": [(0, 1.0, 1.0), (1, 0.0, 4.0)],
+        "unscored": [],
+    }
+    await record_scores(database, scores)
+    async with SqlLedger(database) as ledger:
+        judged = {log.turn.id: outcome_of(log.outcomes) for log in await ledger.turns()}
+    assert judged == {"weighted": 0.75, "of seats too": 0.5, "of seats alone": 0.2, "unscored": None}
+    found = transact(database, REPORTS["router"]).tables
+    ((bin_,), (version,)) = found["calibration"], found["versions"]
+    mean = pytest.approx((0.75 + 0.5 + 0.2) / 3)
+    assert (bin_["score_from"], bin_["turns"], bin_["mean_score"], bin_["mean_outcome"]) == (0.7, 3, 0.75, mean)
+    assert (version["turns"], version["digest"], version["mean_outcome"]) == (4, "0" * 12, mean)
 
 
 @pytest.mark.parametrize("name", REPORTS)
