@@ -66,11 +66,12 @@ def train_member_command(
 
     settings, catalogue = opened(personas, untrained=name)
     member = catalogue.get(name)
+    recipe = training_of(member)
     if name == catalogue.fallback:
         raise BadSettings(
             f"{name!r} is the fallback, which speaks without an adapter. Name another fallback in catalogue.toml."
         )
-    split = read_split(data, training_of(member).rows)
+    split = read_split(data, recipe.rows)
     if split.overlapping:
         aside().print(f"{split.overlapping} held-out rows ask what another part asks too: they are left out")
     folder = work or TRAINING_FOLDER / name
@@ -80,7 +81,7 @@ def train_member_command(
     task.work.trivial(task.spoken)  # whether its rows can be scored is known before it is trained
     prompt = member.persona.system_prompt
     taught, chosen_by = lessons(prompt, learned(member, split)), lessons(prompt, split.dev)
-    trained = _train(training_of(member), taught, chosen_by, settings, folder, seed, tracker)
+    trained = _train(recipe, taught, chosen_by, settings, folder, seed, tracker)
     _check_gain(name, trained)
     adapter = install_adapter(trained.folder, catalogue.root, name)
     rows = {"train": trained.rows, "dev": len(split.dev), "test": len(split.test)}

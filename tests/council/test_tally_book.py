@@ -8,13 +8,13 @@ from consilium.ledger.entries import TierEntry
 from consilium.ledger.sql import SqlLedger
 from consilium.members.catalogue import Catalogue
 from tests.support.council import FirstSeats
-from tests.support.tiny import write_tiny_base
+from tests.support.tiny import write_base_of_adapters
 from tests.support.vllm import FakeVllm
 
 
 async def test_what_a_council_counted_of_each_tier_stands_in_the_ledger(harbour: Path, tmp_path: Path) -> None:
     crew, url = Catalogue.load(harbour), f"sqlite:///{tmp_path / 'l.db'}"
-    server = FakeVllm(base=write_tiny_base(tmp_path / "base"))
+    server = FakeVllm(base=write_base_of_adapters(tmp_path / "base"))
     async with server.running():
         engine = VllmEngine(server.base, crew, [server.url])
         for turns in (2, 1):
