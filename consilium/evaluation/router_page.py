@@ -35,8 +35,7 @@ _FITS = "Over the fitted routers that were tried."
 _WORTH = """\
 Whoever a router seats answers the row. *own*: what the row's own member would have earned in its headline metric;
 *routed*: what those who were seated did; *regret*: nats a token by which the reference is likelier under the best
-speaker for the row than under the seated one. Means over the members of each folder of rows, and over
-all."""
+speaker for the row than under the seated one. Means over the members of each folder of rows, and over all."""
 _UNSEEN = """\
 Work that no member was trained for: regret, in nats a token, of seating as each router decides, of seating the bare
 base always, and of seating always the one other member for which that is least; and how much more the first router's is

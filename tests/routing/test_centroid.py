@@ -1,6 +1,7 @@
 """The nearest-centroid router, on the real base's embeddings and the shipped personas."""
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 
@@ -72,6 +73,15 @@ async def test_decisions_do_not_depend_on_what_came_before(centroid: CentroidRou
     first = await centroid.route(Request(message="Define patience.", seats=3))
     await asyncio.gather(*(centroid.route(Request(message=f"play song {n}", seats=3)) for n in range(8)))
     assert await centroid.route(Request(message="Define patience.", seats=3)) == first
+
+
+def test_a_member_that_may_speak_longer_makes_another_router(centroid: CentroidRouter) -> None:
+    operator = SHIPPED.get("operator")
+    sampling = operator.persona.sampling.model_copy(update={"max_tokens": 300})
+    longer = replace(operator, persona=operator.persona.model_copy(update={"sampling": sampling}))
+    members = {**SHIPPED.members, "operator": longer}
+    other = Catalogue(root=SHIPPED.root, members=members, groups=SHIPPED.groups, fallback="base")
+    assert CentroidRouter(real_base(), other).digest() != centroid.digest()
 
 
 def test_other_examples_make_another_router(centroid: CentroidRouter) -> None:
