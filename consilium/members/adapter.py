@@ -59,14 +59,6 @@ class Adapter:
     bytes_on_disk: int
     """Size of the weights."""
 
-    def check_base(self, member: str, base: str) -> None:
-        """Raise `AdapterRefused` where it was trained on another base than an engine serves."""
-        if self.pin.base != base:
-            raise AdapterRefused(
-                f"{member!r} was trained on base {self.pin.base!r}, this engine serves {base!r}. Train the member on "
-                "this base, or open the council with the other one."
-            )
-
     def read_weights(self) -> bytes:
         """Return the safetensors file, which is read anew: a catalogue may hold more adapters than memory does.
 

@@ -10,7 +10,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from consilium.errors import BadPersona, UnknownMember
+from consilium.errors import AdapterRefused, BadPersona, UnknownMember
 from consilium.members.adapter import Adapter, read_adapter
 from consilium.members.persona import Persona, Slug, Text, read_toml
 
@@ -55,6 +55,14 @@ class Member:
     def content_name(self) -> str:
         """``slug@sha256[:12]`` of the adapter; the slug alone for the bare base."""
         return self.name if self.adapter is None else f"{self.name}@{self.adapter.pin.digest[:12]}"
+
+    def check_base(self, base: str) -> None:
+        """Raise `AdapterRefused` where it was trained on another base than an engine serves."""
+        if self.adapter is not None and self.adapter.pin.base != base:
+            raise AdapterRefused(
+                f"{self.name!r} was trained on base {self.adapter.pin.base!r}, this engine serves {base!r}. Train the "
+                "member on this base, or open the council with the other one."
+            )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -120,15 +120,15 @@ class Model:
             return None
         if not self._memory.find(name, ahead=ahead):
             started = time.perf_counter()
-            delta = self._read(member.name, adapter)
+            member.check_base(self._base.name)
+            delta = self._read(adapter)
             while leaving := self._memory.leaving():
                 del self._resident[leaving]
             self._resident[name] = delta
             self._memory.put(name, 1e3 * (time.perf_counter() - started), ahead=ahead)
         return self._resident[name]
 
-    def _read(self, member: str, adapter: Adapter) -> Delta:
-        adapter.check_base(member, self._base.name)
+    def _read(self, adapter: Adapter) -> Delta:
         tensors = _read_tensors(adapter)
         self._check_fits(adapter, tensors)
         return self._delta(adapter, tensors)

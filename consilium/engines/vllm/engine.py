@@ -128,8 +128,7 @@ class VllmEngine:
     def _member(self, name: str) -> Member:
         """Return a member, of this base: a server would take an adapter of another one for its own."""
         member = self._catalogue.get(name)
-        if member.adapter:
-            member.adapter.check_base(name, self._base.name)
+        member.check_base(self._base.name)
         return member
 
     async def count_tokens(self, messages: Sequence[Message]) -> int:

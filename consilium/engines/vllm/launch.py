@@ -80,8 +80,7 @@ def plan(
     argv = [python, "-m", MODULE, "--model", str(base.path), "--served-model-name", base.name]
     argv += ["--host", str(place.hostname), "--port", str(place.port), "--max-model-len", str(base.context_tokens)]
     for member in adapters:
-        if member.adapter:
-            member.adapter.check_base(member.name, base.name)
+        member.check_base(base.name)
     if adapters:
         null, folder = write_null_adapter(base, work.absolute())
         folders = {member.content_name: str(member.adapter.folder) for member in adapters[:capacity] if member.adapter}
