@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 MOST = 8.0
 """Nats a token that one row may count: what lies beyond is as wrong as wrong can be."""
-LOST = 0.02
+LOST = 0.01
 """Share of the requests that may lose their right member to caution."""
 ODDS = tuple(2 ** (step / 2) for step in range(15))
 """Of which caution is chosen."""
