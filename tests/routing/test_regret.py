@@ -106,6 +106,18 @@ def test_caution_is_as_much_as_known_requests_bear() -> None:
     assert regret.expected(doubted, points[:1]).argmin() == 0 != careful.expected(doubted, points[:1]).argmin()
 
 
+def test_caution_costs_at_most_one_request_in_a_hundred() -> None:
+    """One of 150 that is doubted takes none of it away, three do."""
+    regret = Regret.fit(heard(), FALLBACK)
+
+    def caution(doubted: int) -> float:
+        asked = scores(*[[0.97, 0.0, 0.03]] * (150 - doubted), *[[0.7, 0.0, 0.3]] * doubted)
+        points, right = torch.tensor(TALK).repeat(150, 1), torch.zeros(150, dtype=torch.long)
+        return float(regret.cautious(asked, points, torch.full((150,), False), right).caution)
+
+    assert caution(1) == caution(0) > caution(3) >= 1
+
+
 def test_it_is_kept_with_the_router() -> None:
     regret = Regret.fit(heard(), FALLBACK)
     again = Regret.from_tensors(regret.tensors())
