@@ -91,7 +91,7 @@ def eval_router(
     base, files = base_of(settings, BUILT_IN), _fitted(catalogue, file or [])
     asked = _work(catalogue, data, more, heard, seed)
     shared = _shared(base, files.values(), work)
-    made = contestants(catalogue, requests, base, files, read=shared, seed=seed)
+    made = contestants(catalogue, requests, base, files, read=lambda router: shared[router.digest], seed=seed)
     chosen = _chosen(routers, [*made, PROMPTED]) or list(made)
     if any({name, *stages_of(name)} & set(chosen) for name in files):
         _read_ahead(shared.values(), requests, asked, catalogue)
@@ -118,18 +118,22 @@ def eval_router(
         typer.echo(json.dumps({"routers": found, "unseen": {name: each.figures() for name, each in unseen.items()}}))
 
 
-def _shared(base: "Base", files: Iterable[Path], folder: Path) -> "dict[int, KeptStates]":
-    """Return what reads for the fitted routers, by depth: most of what they are asked is the same."""
+def _shared(base: "Base", files: Iterable[Path], folder: Path) -> "dict[str, KeptStates]":
+    """Return what reads for each fitted router, by its digest."""
     from consilium.routing.deep import StateEncoder
     from consilium.routing.router_file import read_router
     from consilium.routing.states import KeptStates
+    from consilium.routing.tuning import from_tensors
 
-    depths = {read_router(file).card.depth for file in files}
-    return {depth: KeptStates(StateEncoder(base, depth), base.name, folder) for depth in depths}
+    routers = [read_router(file) for file in files]
+    return {
+        each.digest: KeptStates(StateEncoder(base, each.card.depth, from_tensors(each.tensors)), base.name, folder)
+        for each in routers
+    }
 
 
 def _read_ahead(shared: "Iterable[KeptStates]", requests: "Requests", work: "Work", catalogue: "Catalogue") -> None:
-    """Read all requests side by side, once for all routers that will be asked about them."""
+    """Read all requests side by side, which is faster than one by one."""
     from consilium.routing.addressed import without_addresses
 
     tasks, elsewhere = work

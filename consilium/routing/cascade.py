@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import torch
 
+from consilium.engines.embedded.deltas import Delta
 from consilium.errors import BadSettings
 from consilium.members.base import Base
 from consilium.routing.addressed import ordinary, without_addresses
@@ -18,6 +19,7 @@ from consilium.routing.reading import Reader
 from consilium.routing.regret import Regret
 from consilium.routing.router_file import RouterTensors
 from consilium.routing.table import TokenTable
+from consilium.routing.tuning import check_size, from_tensors
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -111,7 +113,7 @@ class Cascade:
                 f"the router reads with {file.card.encoder!r}, not with {encoder.name!r}. Fit it anew on that base."
             )
         self.card = file.card
-        self.fast, self._deep, self._regret = _parts(file, encoder)
+        self.fast, self._deep, self._regret, self._adapter = _parts(file, encoder)
         self._newcomers = dict(newcomers or {})
         self._names = (*self.card.members, *self._newcomers)
         words = {*self.card.ordinary, *ordinary(self._newcomers)}
@@ -172,7 +174,7 @@ class Cascade:
     def _reading(self) -> "Read":
         """Return what reads requests; the first time, newcomers' examples are read."""
         if self._states is None:
-            states = self._given or StateEncoder(self._encoder, self.card.depth).encode
+            states = self._given or StateEncoder(self._encoder, self.card.depth, self._adapter).encode
             deep = self._deep
             for examples in self._newcomers.values():
                 deep = deep.with_member(states(examples))
@@ -180,7 +182,7 @@ class Cascade:
         return self._states
 
 
-def _parts(file: RouterTensors, encoder: Base) -> tuple[FastStage, DeepPath, Regret]:
+def _parts(file: RouterTensors, encoder: Base) -> tuple[FastStage, DeepPath, Regret, Delta | None]:
     """Put the parts together. Raises `BadSettings` where tensors are missing or do not fit the card."""
     from tokenizers import Tokenizer
 
@@ -194,13 +196,15 @@ def _parts(file: RouterTensors, encoder: Base) -> tuple[FastStage, DeepPath, Reg
             own = {name.removeprefix(prefix): value for name, value in file.tensors.items() if name.startswith(prefix)}
             module.load_state_dict(own)
         fine, deep = FinePath.from_tensors(file.tensors), DeepPath.from_tensors(file.tensors)
-        regret = Regret.from_tensors(file.tensors)
+        regret, adapter = Regret.from_tensors(file.tensors), from_tensors(file.tensors)
         reader = Reader(Tokenizer.from_file(str(encoder.path / "tokenizer.json")), table)
         stage = FastStage(reader=reader, fine=fine, coarse=coarse.eval(), hybrid=hybrid.eval())
+        if adapter is not None:
+            check_size(adapter, card.depth)
         _try_out(stage, deep, regret, card.shares)
     except (KeyError, RuntimeError, AssertionError) as error:
         raise BadSettings(f"the router's tensors do not fit its card: {str(error)[:200]}. Fit it anew.") from error
-    return stage, deep, regret
+    return stage, deep, regret, adapter
 
 
 def _try_out(stage: FastStage, deep: DeepPath, regret: Regret, shares: tuple[float, float]) -> None:

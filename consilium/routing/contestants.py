@@ -14,7 +14,7 @@ from consilium.routing.classifier import Classifier, ClassifierRouter, Example
 from consilium.routing.hierarchical import HierarchicalRouter
 from consilium.routing.protocol import Router
 from consilium.routing.requests import Requests
-from consilium.routing.router_file import read_router
+from consilium.routing.router_file import RouterTensors, read_router
 from consilium.routing.sentence import RememberingEncoder
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ def contestants(
     base: Base,
     fitted: Mapping[str, Path],
     *,
-    read: "Mapping[int, Read] | None" = None,
+    read: "Callable[[RouterTensors], Read] | None" = None,
     seed: int = 0,
 ) -> Contestants:
     """Return how to make each router.
@@ -44,7 +44,7 @@ def contestants(
         base: what the centroid and the fitted ones read with.
         fitted: files of fitted routers, by the name that tables give them; each also decides by one stage alone, but in
             a conversation, where both are always asked.
-        read: by depth, what reads for the fitted ones, which have much to read in common.
+        read: returns what reads for a fitted one: its stages have much to read in common.
         seed: of what is drawn.
     """
     right = {each.message: each.member for trial in requests.trials.values() for each in trial}
@@ -68,7 +68,7 @@ def contestants(
     def reading(file: Path, **changed: object) -> Router:
         found = read_router(file)
         card = found.card.model_copy(update=changed)
-        shared = (read or {}).get(card.depth)
+        shared = read(found) if read else None
         return HierarchicalRouter(found.model_copy(update={"card": card}), base, catalogue, read=shared)
 
     made: dict[str, Callable[[], Router]] = {name: partial(classifying, make) for name, make in classifiers.items()}

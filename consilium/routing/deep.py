@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Self
 import numpy as np
 import torch
 
+from consilium.engines.embedded.deltas import Delta
 from consilium.engines.embedded.prefixes import shared
 from consilium.engines.embedded.states import StateReader
 from consilium.engines.protocol import Message
@@ -45,19 +46,31 @@ class StateEncoder:
 
     That of the last token, from which the answer would begin, and the mean over the message's. Not safe to call from
     two threads at once.
+
+    Args:
+        base: the model.
+        depth: how many of its layers read.
+        adapter: through which they do, see `consilium.routing.tuning`; None for the bare base.
     """
 
-    def __init__(self, base: Base, depth: int) -> None:
-        self.depth = depth
+    def __init__(self, base: Base, depth: int, adapter: Delta | None = None) -> None:
+        self.depth, self.adapter = depth, adapter
         self._tokens = Tokens(base)
         empty, some = self._prompt(""), self._prompt("a")
-        self._shared = shared(empty, some)
-        tail = shared(empty[self._shared :][::-1], some[self._shared :][::-1])
-        self._reader = StateReader(base, depth, empty[: self._shared], tail)
+        self.prefix = empty[: shared(empty, some)]
+        """Token ids that every request stands behind."""
+        own, others = empty[len(self.prefix) :], some[len(self.prefix) :]
+        self.tail = shared(own[::-1], others[::-1])
+        """Tokens at the end of every request that are not its own."""
+        self._reader = StateReader(base, depth, self.prefix, self.tail, adapter)
 
     def encode(self, messages: Sequence[str]) -> "Tensor":
         """Return the states of messages."""
-        return self._reader.read([self._prompt(message)[self._shared :] for message in messages])
+        return self._reader.read(self.rows(messages))
+
+    def rows(self, messages: Sequence[str]) -> list[list[int]]:
+        """Return the token ids of messages, behind the prefix."""
+        return [self._prompt(message)[len(self.prefix) :] for message in messages]
 
     def _prompt(self, message: str) -> list[int]:
         return self._tokens.prompt(
@@ -134,6 +147,21 @@ class DeepPath:
             stay_weights=stay_weights,
             stay_bias=stay_bias,
         )
+
+    def read_anew(self, states: "Tensor", labels: "Tensor", stays: "Tensor | None" = None) -> Self:
+        """Return the same for an encoder that was tuned under it, which puts requests elsewhere.
+
+        What tells members apart is as it was; where they lie, and what tells follow-ups, is not.
+
+        Args:
+            states: of requests, as that one reads them, [requests, states, hidden].
+            labels: the number of the right member of each, [requests].
+            stays: as for `fit`.
+        """
+        points = self.points(states)
+        stay_weights, stay_bias = _telling(points[:0] if stays is None else self.points(stays), points)
+        centres = _means(points, labels, len(self.weights))
+        return replace(self, centres=centres, stay_weights=stay_weights, stay_bias=stay_bias)
 
     def logits(self, states: "Tensor") -> "Tensor":
         """Return logits of the members, [requests, members], for states, [requests, states, hidden]."""

@@ -29,6 +29,10 @@ class FitSettings:
     """Layers of the base that the deep stage runs."""
     deep_examples: int = 24_000
     """Examples that the deep stage is fitted on, as many of each member where there are: each is read by the base."""
+    tuning_examples: int = 0
+    """Examples that tune the deep stage's encoder, each once; 0: requests are read with the bare base."""
+    tuning_rate: float = 6e-4
+    """Its learning rate, the highest."""
     width: int = 128
     """Of the task encoder."""
     gate: str = "linear"

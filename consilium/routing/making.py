@@ -1,19 +1,21 @@
 """Make a router: fit both stages on examples, and weigh them on others."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
 
+from consilium.engines.embedded.deltas import Delta
 from consilium.errors import BadSettings
 from consilium.members.base import Base
 from consilium.routing.addressed import ordinary, without_addresses
 from consilium.routing.cascade import FastStage, joined
 from consilium.routing.classifier import Example
 from consilium.routing.deep import DeepPath, StateEncoder
+from consilium.routing.drawing import Labelled, balancing, drawn, once
 from consilium.routing.embedding import embedding_table
 from consilium.routing.fine import FinePath
 from consilium.routing.fitting import FitSettings, FitStep, calibrate, fit_coarse
@@ -24,6 +26,7 @@ from consilium.routing.regret import Heard, Regret
 from consilium.routing.router_file import RouterCard
 from consilium.routing.states import KeptStates
 from consilium.routing.table import TokenTable
+from consilium.routing.tuning import tensors_of, tune
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -34,14 +37,6 @@ ASKED = 0.24
 """Share of the requests, those that the fast stage is least sure of, on which the deep one is asked whatever that is
 worth on them: requests of another kind look like these, and there the fast stage is surer than right."""
 _AT_ONCE = 256
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Labelled:
-    """Examples, and how far each member is the right one for each, [examples, members]; rows sum to 1."""
-
-    examples: Sequence[Example]
-    targets: "Tensor"
 
 
 def make_router(
@@ -61,8 +56,8 @@ def make_router(
 ) -> "tuple[RouterCard, dict[str, Tensor]]":
     """Return a router's card and tensors.
 
-    The deep stage is fitted first. What it thinks of open work and unlabelled messages the fast stage's coarse path
-    learns (distillation: Hinton et al., arXiv 1503.02531); the fine path has the examples alone.
+    The deep stage is fitted first, and its encoder tuned under it. What it thinks of open work and unlabelled messages
+    the coarse path learns (distillation: Hinton et al., arXiv 1503.02531); the fine path has the examples alone.
 
     Args:
         examples: to learn from.
@@ -73,7 +68,7 @@ def make_router(
         unlabelled: messages that might be anybody's.
         stays: messages that leave it with whoever has just answered.
         heard: by message, how likely each member, in the order of ``group_of``, finds the reference, in nats a token.
-        settings: how the coarse path is fitted.
+        settings: how to fit.
         kept: a folder where states of the encoder are kept, so that they are read once.
         seed: of everything that is drawn.
         on_step: told what is being done and where that stands.
@@ -86,9 +81,9 @@ def make_router(
     called = _called(examples, members)
     named = (labelled(part, members, heard, settings.temperature) for part in (examples, dev, open_work))
     known, weighing, nobodys = (as_read(part, called) for part in named)
-    read = _reading(encoder, settings.depth, kept, called, on_step)
-    deep = _fit_deep(_both(known, nobodys), weighing, stays, read, settings, seed)
-    guessed = _guessed(deep, [*(each.message for each in nobodys.examples), *unlabelled], read, called)
+    reading = partial(_reading, encoder, settings.depth, kept, called, on_step)
+    deep, adapter, read = _fit_deep(_both(known, nobodys), weighing, stays, encoder, reading, settings, seed, on_step)
+    guessed = _guessed(deep, [*nobodys.messages, *unlabelled], read, called)
     stage = fit_fast(known, weighing, group_of, encoder, settings, guessed=guessed, seed=seed, on_step=on_step)
     certain, shares, decided = _together(stage, deep, weighing, read)
     regret = _fit_regret(examples, open_work, heard or {}, members, deep, read, decided)
@@ -103,7 +98,7 @@ def make_router(
         made={name: len(part) for name, part in parts.items()} | {"seed": seed, "settings": asdict(settings)},
         **settings.shape,
     )
-    return card, {**stage.tensors(), **deep.tensors(), **regret.tensors()}
+    return card, {**stage.tensors(), **deep.tensors(), **tensors_of(adapter), **regret.tensors()}
 
 
 def _numbered(group_of: Mapping[str, int]) -> Mapping[str, int]:
@@ -124,9 +119,10 @@ def _reading(
     kept: Path | None,
     called: Sequence[str],
     on_step: Callable[[str, FitStep], None] | None,
+    adapter: Delta | None,
 ) -> "Callable[[Sequence[str]], Tensor]":
     """Return what reads messages as a router does, each once, and tells how far it is."""
-    states = KeptStates(StateEncoder(encoder, depth), encoder.name, kept)
+    states = KeptStates(StateEncoder(encoder, depth, adapter), encoder.name, kept)
     told = partial(on_step, "reading") if on_step else None
     return lambda messages: states([without_addresses(message, called) for message in messages], told)
 
@@ -135,45 +131,27 @@ def _fit_deep(
     known: Labelled,
     dev: Labelled,
     stays: Sequence[str],
-    read: "Callable[[Sequence[str]], Tensor]",
+    encoder: Base,
+    reading: "Callable[[Delta | None], Callable[[Sequence[str]], Tensor]]",
     settings: FitSettings,
     seed: int,
-) -> DeepPath:
-    """Return the deep stage, fitted on as many of each member as there are, and held to requests it has not seen."""
-    learned, unseen = (_drawn(part, settings.deep_examples, seed) for part in (known, dev))
-    of_learned, of_unseen = (read([each.message for each in part.examples]) for part in (learned, unseen))
-    deep = DeepPath.fit(of_learned, learned.targets, read(stays) if stays else None)
-    return deep.held_to(of_unseen, unseen.targets.argmax(-1))
+    on_step: Callable[[str, FitStep], None] | None,
+) -> "tuple[DeepPath, Delta | None, Callable[[Sequence[str]], Tensor]]":
+    """Return the deep stage, the adapter that was tuned under it, and what reads through that.
 
-
-def _drawn(part: Labelled, count: int, seed: int) -> Labelled:
-    """Return so many, see `balanced`."""
-    places = balanced(part.targets.argmax(-1), [each.source for each in part.examples], count, seed)
-    return Labelled(examples=[part.examples[place] for place in places.tolist()], targets=part.targets[places])
-
-
-def balanced(labels: "Tensor", sources: Sequence[str], count: int, seed: int = 0) -> "Tensor":
-    """Return places of so many labels, drawn at random, [count]: as many of each kind, as far as there are.
-
-    And among those of a kind as many of its own, whose source is empty, as from all other sources, and as many from
-    each of them. What is drawn of one does not hang on the others, so that a fit on more examples reads little anew.
+    It is fitted on as many examples of each member as there are, and held to requests that it has not seen.
     """
-    turns = torch.empty_like(labels)
-    for kind in torch.unique(labels):
-        own = (labels == kind).nonzero().squeeze(1)
-        turns[own] = _turns([sources[place] for place in own.tolist()], seed)
-    return turns.argsort(stable=True)[:count]
-
-
-def _turns(sources: Sequence[str], seed: int) -> "Tensor":
-    """Return when each of a kind's examples is drawn, [examples]."""
-    others = len({*sources} - {""})
-    turns = torch.empty(len(sources), dtype=torch.long)
-    for source in dict.fromkeys(sources):
-        places = torch.tensor([place for place, each in enumerate(sources) if each == source])
-        order = torch.randperm(len(places), generator=torch.Generator().manual_seed(seed))
-        turns[places] = order if source else order // max(others, 1)
-    return turns.argsort(stable=True).argsort()
+    read, adapter, learned = reading(None), None, drawn(known, settings.deep_examples, seed)
+    unseen = drawn(dev, settings.deep_examples, seed)
+    deep = DeepPath.fit(read(learned.messages), learned.targets, read(stays) if stays else None)
+    if settings.tuning_examples:
+        told = partial(on_step, "tuning the encoder") if on_step else None
+        by = drawn(once(known), settings.tuning_examples, seed)
+        bare = StateEncoder(encoder, settings.depth)
+        adapter = tune(encoder, bare, deep, by, balancing(by), settings, seed=seed, on_step=told)
+        read = reading(adapter)
+        deep = deep.read_anew(read(unseen.messages), unseen.labels, read(stays) if stays else None)
+    return deep.held_to(read(unseen.messages), unseen.labels), adapter, read
 
 
 def _together(

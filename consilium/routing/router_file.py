@@ -20,6 +20,8 @@ MAX_BYTES = 20_000_000
 """Of a router's file."""
 MAX_MEMBERS = 29
 """Who find room in it: a member takes 0.39 MB, and 8.5 MB are taken by none."""
+MAX_TUNED = 22
+"""The same, where the encoder was tuned: its adapter takes 2.6 MB."""
 _CARD = "card"
 
 
@@ -28,7 +30,8 @@ class RouterCard(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    schema_version: Literal[2] = 2
+    schema_version: Literal[2, 3] = 3
+    """Those of the second have no tuned encoder."""
     members: Annotated[tuple[Slug, ...], Field(min_length=2)]
     group_of: tuple[Annotated[int, Field(ge=0)], ...]
     """The number of each member's group."""
@@ -64,12 +67,12 @@ class RouterTensors(BaseModel):
     digest: str
 
 
-def check_size(members: int) -> None:
-    """Raise `BadSettings` where a file does not hold so many members."""
-    if members > MAX_MEMBERS:
+def check_size(members: int, *, tuned: bool = False) -> None:
+    """Raise `BadSettings` where a file does not hold so many members, and what tunes the encoder if that is tuned."""
+    if members > (most := MAX_TUNED if tuned else MAX_MEMBERS):
         raise BadSettings(
-            f"{members} members: a router is fitted for at most {MAX_MEMBERS}. Fit it on a catalogue of so many; those "
-            "that are added to it later are known by their examples."
+            f"{members} members: a router{' with a tuned encoder' * tuned} is fitted for at most {most}. Fit it on a "
+            "catalogue of so many; those that are added to it later are known by their examples."
         )
 
 

@@ -2,11 +2,12 @@
 
 import json
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
-from consilium.routing.router_file import MAX_MEMBERS
+from consilium.routing.router_file import MAX_MEMBERS, MAX_TUNED
 from tests.cli.conftest import Run
 from tests.support.personas import TRAINING, write_catalogue, write_persona
 
@@ -36,7 +37,7 @@ def personas(tmp_path: Path) -> Path:
 @pytest.mark.slow
 def test_a_router_is_fitted_asked_and_tried(run: Run, personas: Path, tmp_path: Path) -> None:
     where = {"CONSILIUM_PERSONAS": str(personas)}
-    fitted = run("train", "router", "--data", "data", "--heard", "2", **where)
+    fitted = run("train", "router", "--data", "data", "--heard", "2", "--tune", "64", **where)
     assert fitted.returncode == 0, fitted.stderr
     assert "3 members" in fitted.stderr
     assert (personas / "router.safetensors").stat().st_size < 20_000_000
@@ -92,13 +93,19 @@ def test_a_place_that_cannot_be_written_is_named_before_the_work(
     assert re.search(r"dev\.jsonl.* cannot be made: ", done.stderr)
 
 
-def test_more_members_than_a_file_holds_are_refused_before_anything_is_read(run: Run, tmp_path: Path) -> None:
-    root, hands = tmp_path / "many", [f"deckhand{number}" for number in range(MAX_MEMBERS)]
+@pytest.mark.parametrize(
+    ("options", "which", "most"), [((), "a router", MAX_MEMBERS), (("--tune", "9"), "with a tuned encoder", MAX_TUNED)]
+)
+def test_more_members_than_a_file_holds_are_refused_before_anything_is_read(
+    run: Run, tmp_path: Path, options: Sequence[str], which: str, most: int
+) -> None:
+    root, hands = tmp_path / "many", [f"deckhand{number}" for number in range(most)]
     root.mkdir()
     write_persona(root, "clerk", "desk")
     for name in hands:
         write_persona(root, name, "crew")
     write_catalogue(root, {"desk": ["clerk"], "crew": hands}, fallback="clerk")
-    done = run("train", "router", "--data", "nowhere", CONSILIUM_PERSONAS=str(root))
+    done = run("train", "router", "--data", "nowhere", *options, CONSILIUM_PERSONAS=str(root))
     assert done.returncode == 2
-    assert f"{MAX_MEMBERS + 1} members: a router is fitted for at most {MAX_MEMBERS}" in done.stderr
+    assert f"{most + 1} members: " in done.stderr
+    assert f"{which} is fitted for at most {most}" in done.stderr

@@ -10,12 +10,10 @@ from consilium.errors import BadSettings
 from consilium.members.base import Base
 from consilium.routing.cascade import Cascade
 from consilium.routing.classifier import Example
-from consilium.routing.making import balanced, make_router
+from consilium.routing.making import make_router
 from consilium.routing.router_file import RouterTensors
 from tests.support.routers import DEV, EXAMPLES, GROUP_OF, SETTINGS, asked
 from tests.support.tiny import write_tiny_base
-
-ALIKE = [""] * 1_000
 
 
 @pytest.fixture(scope="module")
@@ -99,36 +97,6 @@ def test_whose_open_work_is_and_who_does_least_harm_at_it_are_two_things(base: B
     assert sum(min(each.regrets, key=each.regrets.__getitem__) == "pilot" for each in found) > 0.8 * len(found)
     own = told.scores(asked("clerk", 70))
     assert min(own.regrets, key=own.regrets.__getitem__) == "clerk"
-
-
-def test_a_balanced_draw_takes_as_many_of_each_and_all_of_the_rare() -> None:
-    labels = torch.tensor([0] * 500 + [1] * 100 + [2] * 7)
-    drawn = balanced(labels, ALIKE[:607], 57, seed=3)
-    assert len(set(drawn.tolist())) == 57
-    assert torch.bincount(labels[drawn]).tolist() == [25, 25, 7]
-    assert not torch.equal(drawn, balanced(labels, ALIKE[:607], 57, seed=4))
-    assert sorted(balanced(labels, ALIKE[:607], 10**6).tolist()) == list(range(607))
-
-
-def test_what_is_drawn_of_a_member_does_not_hang_on_the_others() -> None:
-    few, many = torch.tensor([0] * 90 + [1] * 90), torch.tensor([0] * 90 + [1] * 90 + [2] * 400)
-    first, again = (
-        set(balanced(labels, ALIKE[: len(labels)], 30 * kinds).tolist()) for labels, kinds in ((few, 2), (many, 3))
-    )
-    assert first == {place for place in again if place < 180}
-
-
-def test_what_is_drawn_of_a_member_is_drawn_from_each_source_alike() -> None:
-    labels, sources = torch.tensor([0] * 400 + [1] * 100), ["a"] * 350 + ["b"] * 45 + ["c"] * 5 + ["a"] * 100
-    drawn = balanced(labels, sources, 120)
-    taken = [sources[place] for place in drawn.tolist() if place < 400]
-    assert [taken.count(name) for name in "abc"] == [28, 27, 5]
-
-
-def test_half_of_what_is_drawn_of_a_member_are_its_own_rows() -> None:
-    labels, sources = torch.tensor([0] * 400 + [1] * 100), [""] * 200 + ["a"] * 150 + ["b"] * 50 + [""] * 100
-    taken = [sources[place] for place in balanced(labels, sources, 120).tolist() if place < 400]
-    assert [taken.count(name) for name in ("", "a", "b")] == [30, 15, 15]
 
 
 def test_a_group_without_members_has_no_odds(base: Base) -> None:

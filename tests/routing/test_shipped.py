@@ -8,7 +8,8 @@ from consilium.routing.deep import REFERENCES
 from consilium.routing.hierarchical import HierarchicalRouter
 from consilium.routing.injections import INJECTIONS_HELD_OUT, injected
 from consilium.routing.protocol import Request
-from consilium.routing.router_file import MAX_BYTES, MAX_MEMBERS, ROUTER_FILE, read_router
+from consilium.routing.router_file import MAX_BYTES, MAX_MEMBERS, MAX_TUNED, ROUTER_FILE, read_router
+from consilium.routing.tuning import RANK
 from consilium.settings import data_folder
 from tests.support.council import real_base
 
@@ -67,9 +68,21 @@ async def test_injected_instructions_move_at_most_one_in_twenty(
 
 def test_as_many_members_as_are_allowed_find_room_in_a_file_and_no_more() -> None:
     file = read_router(data_folder("personas") / ROUTER_FILE)
-    members = len(file.card.members)
-    sizes = {name: tensor.numel() * tensor.element_size() for name, tensor in file.tensors.items()}
-    most = REFERENCES * file.tensors["deep.references"][0].nbytes
+    members, most = len(file.card.members), REFERENCES * file.tensors["deep.references"][0].nbytes
+    sizes = {name: tensor.nbytes for name, tensor in file.tensors.items() if not name.startswith("tuned.")}
     of_each = sum(sizes[name] for name in ("fine.votes", "deep.weights", "deep.centres")) / members
     common, each = sum(sizes.values()) - sizes["deep.references"] - members * of_each, of_each + most
     assert common + MAX_MEMBERS * each < MAX_BYTES < common + (MAX_MEMBERS + 1) * each
+    common += adapter_bytes(file.card.depth)
+    assert common + MAX_TUNED * each < MAX_BYTES < common + (MAX_TUNED + 1) * each
+
+
+def adapter_bytes(layers: int) -> int:
+    """Return what an adapter of so many of the base's layers takes in bfloat16."""
+    from transformers import AutoConfig
+
+    config = AutoConfig.from_pretrained(real_base().path)
+    hidden, inner = config.hidden_size, config.intermediate_size
+    keys = hidden * config.num_key_value_heads // config.num_attention_heads
+    ends = 2 * (hidden + hidden) + 2 * (hidden + keys) + 3 * (hidden + inner)
+    return 2 * layers * RANK * ends

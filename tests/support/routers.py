@@ -21,7 +21,7 @@ def asked(member: str, number: int) -> str:
 
 EXAMPLES = [Example(message=asked(member, number), member=member) for member in GROUP_OF for number in range(40)]
 DEV = [Example(message=asked(member, number), member=member) for member in GROUP_OF for number in range(40, 60)]
-SETTINGS = FitSettings(inputs=16, depth=2, width=16, epochs=15, batch=16, learning_rate=1e-2)
+SETTINGS = FitSettings(inputs=16, depth=2, tuning_examples=0, width=16, epochs=15, batch=16, learning_rate=1e-2)
 
 
 def small_router(base: Base, path: Path) -> RouterTensors:
