@@ -31,7 +31,6 @@ from consilium.routing.making import make_router
 from consilium.routing.requests import gather
 from consilium.routing.router_file import RouterTensors
 from consilium.routing.states import KeptStates
-from consilium.routing.tuning import from_tensors
 from consilium.settings import Settings
 from consilium.training.data import data_of, split_of
 
@@ -71,8 +70,7 @@ class Trial:
             stays=self.requests.stays,
             kept=self.work,
         )
-        file = RouterTensors(card=card, tensors=tensors, digest="")
-        encoder = StateEncoder(self.base, card.depth, from_tensors(tensors))
+        file, encoder = RouterTensors(card=card, tensors=tensors, digest=""), StateEncoder(self.base, card.depth)
         started = time.perf_counter()
         Cascade(file, self.base, {name: examples}, encoder.encode).scores("")
         seconds = time.perf_counter() - started

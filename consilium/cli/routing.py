@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from consilium.settings import Settings
 
 FOLDER = Path("storage") / "router"
-SLOW = ("reading", "tuning the encoder")
-"""What a fit takes minutes for."""
+LOGGED = ("reading", "tuning the encoder")
+"""Of what a fit does, what tells where it stands in a log file, in which a bar would only show at its end."""
 
 Data = Annotated[list[Path], typer.Option(help="Folder with a folder for each member; may be repeated.")]
 More = Annotated[
@@ -123,7 +123,7 @@ def _shown_on(bar: "Progress") -> "Callable[[str, FitStep], None]":
     def told(what: str, step: "FitStep") -> None:
         loss = f"  loss {step.loss:.3f}" if step.loss else ""
         bar.update(task, description=f"{what}{loss}", completed=step.done, total=step.total)
-        if what in SLOW and not bar.console.is_terminal:  # a bar in a log file would only show at its end
+        if what in LOGGED and not bar.console.is_terminal:
             bar.console.print(f"{what} {step.done:,}/{step.total:,}")
 
     return told

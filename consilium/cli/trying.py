@@ -94,7 +94,7 @@ def eval_router(
     made = contestants(catalogue, requests, base, files, read=lambda router: shared[router.digest], seed=seed)
     chosen = _chosen(routers, [*made, PROMPTED]) or list(made)
     if any({name, *stages_of(name)} & set(chosen) for name in files):
-        _read_ahead(shared.values(), requests, asked, catalogue)
+        _read_ahead({*shared.values()}, requests, asked, catalogue)
     tried, unseen = asyncio.run(
         _try(
             {name: made[name] for name in chosen if name != PROMPTED},
@@ -119,21 +119,26 @@ def eval_router(
 
 
 def _shared(base: "Base", files: Iterable[Path], folder: Path) -> "dict[str, KeptStates]":
-    """Return what reads for each fitted router, by its digest."""
+    """Return what reads for each fitted router, by its digest; those that read alike share it."""
     from consilium.routing.deep import StateEncoder
     from consilium.routing.router_file import read_router
     from consilium.routing.states import KeptStates
-    from consilium.routing.tuning import from_tensors
+    from consilium.routing.tuning import digest_of, from_tensors
 
-    routers = [read_router(file) for file in files]
-    return {
-        each.digest: KeptStates(StateEncoder(base, each.card.depth, from_tensors(each.tensors)), base.name, folder)
-        for each in routers
-    }
+    readers: dict[tuple[int, str], KeptStates] = {}
+    shared = {}
+    for router in map(read_router, files):
+        depth = router.card.depth
+        adapter = from_tensors(router.tensors, depth)
+        alike = (depth, digest_of(adapter))
+        if alike not in readers:
+            readers[alike] = KeptStates(StateEncoder(base, depth, adapter), base.name, folder)
+        shared[router.digest] = readers[alike]
+    return shared
 
 
 def _read_ahead(shared: "Iterable[KeptStates]", requests: "Requests", work: "Work", catalogue: "Catalogue") -> None:
-    """Read all requests side by side, which is faster than one by one."""
+    """Read all requests side by side, once for all routers that read alike."""
     from consilium.routing.addressed import without_addresses
 
     tasks, elsewhere = work

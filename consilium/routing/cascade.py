@@ -19,7 +19,7 @@ from consilium.routing.reading import Reader
 from consilium.routing.regret import Regret
 from consilium.routing.router_file import RouterTensors
 from consilium.routing.table import TokenTable
-from consilium.routing.tuning import check_size, from_tensors
+from consilium.routing.tuning import from_tensors
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -196,11 +196,9 @@ def _parts(file: RouterTensors, encoder: Base) -> tuple[FastStage, DeepPath, Reg
             own = {name.removeprefix(prefix): value for name, value in file.tensors.items() if name.startswith(prefix)}
             module.load_state_dict(own)
         fine, deep = FinePath.from_tensors(file.tensors), DeepPath.from_tensors(file.tensors)
-        regret, adapter = Regret.from_tensors(file.tensors), from_tensors(file.tensors)
+        regret, adapter = Regret.from_tensors(file.tensors), from_tensors(file.tensors, card.depth)
         reader = Reader(Tokenizer.from_file(str(encoder.path / "tokenizer.json")), table)
         stage = FastStage(reader=reader, fine=fine, coarse=coarse.eval(), hybrid=hybrid.eval())
-        if adapter is not None:
-            check_size(adapter, card.depth)
         _try_out(stage, deep, regret, card.shares)
     except (KeyError, RuntimeError, AssertionError) as error:
         raise BadSettings(f"the router's tensors do not fit its card: {str(error)[:200]}. Fit it anew.") from error

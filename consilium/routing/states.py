@@ -32,9 +32,8 @@ class KeptStates:
 
     def __init__(self, encoder: StateEncoder, name: str, folder: Path | None) -> None:
         self._encoder = encoder
-        self._folder = (
-            folder and folder / f"states-{_digest([name, encoder.depth, QUESTION, STATES, *_adapted(encoder)])}"
-        )
+        adapted = [digest_of(encoder.adapter)] if encoder.adapter else []
+        self._folder = folder and folder / f"states-{_digest([name, encoder.depth, QUESTION, STATES, *adapted])}"
         self._found: dict[str, NDArray[np.float32]] = {}
         for file in sorted(self._folder.glob("*.npz")) if self._folder else ():
             with np.load(file) as part:
@@ -62,11 +61,6 @@ class KeptStates:
             with unfinished.open("wb") as file:
                 np.savez(file, keys=np.array(keys), states=states)
             unfinished.replace(self._folder / f"{_digest(keys)}.npz")
-
-
-def _adapted(encoder: StateEncoder) -> list[str]:
-    """Return what tells an encoder with an adapter from others."""
-    return [digest_of(encoder.adapter)] if encoder.adapter else []
 
 
 def _digest(what: str | Iterable[object]) -> str:

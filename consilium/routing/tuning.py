@@ -11,10 +11,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
+from safetensors.torch import save
 
 from consilium.engines.embedded.deltas import Delta
 from consilium.engines.embedded.model import load_plain
 from consilium.engines.embedded.states import summed_up
+from consilium.errors import BadSettings
 from consilium.members.adapter import TARGET_MODULES
 from consilium.members.base import Base
 from consilium.routing.drawing import Labelled
@@ -104,37 +106,35 @@ def tensors_of(adapter: Delta | None) -> "dict[str, Tensor]":
     return {f"{_FILE}{side}.{name}": part for side, parts in sides.items() for name, part in parts.items()}
 
 
-def from_tensors(tensors: "Mapping[str, Tensor]") -> Delta | None:
-    """Return the adapter that a file kept; None where it has none. Raises KeyError where a part of it is missing."""
-    if not any(name.startswith(_FILE) for name in tensors):
+def from_tensors(tensors: "Mapping[str, Tensor]", layers: int) -> Delta | None:
+    """Return the adapter of so many layers that a file kept; None where it has none.
+
+    Raises:
+        BadSettings: a part of it is missing, it is of more or fewer layers, or its matrices do not go together.
+    """
+    kept = {name: tensor for name, tensor in tensors.items() if name.startswith(_FILE)}
+    if not kept:
         return None
-    sides: Iterator[dict[str, Tensor]] = (
-        {name: tensors[f"{_FILE}{side}.{name}"] for name in TARGET_MODULES} for side in "ab"
-    )
-    a, b = sides
-    return Delta(rank=a[TARGET_MODULES[0]].shape[1], scale=SCALE, a=a, b=b)
-
-
-def check_size(adapter: Delta, layers: int) -> None:
-    """Raise RuntimeError where an adapter is not one of so many layers, or its matrices do not go together."""
-    for name in TARGET_MODULES:
-        found = [tuple(side[name].shape[:2]) for side in (adapter.a, adapter.b)]
-        if found != [(layers, adapter.rank)] * 2:
-            raise RuntimeError(f"the adapter of {name} has matrices of {found} layers and ranks, not {layers} layers")
+    names = {f"{_FILE}{side}.{name}" for side in "ab" for name in TARGET_MODULES}
+    sizes = {tuple(tensor.shape[:2]) for tensor in kept.values()}
+    if kept.keys() != names or len(sizes) > 1 or {size[0] for size in sizes} != {layers}:
+        raise BadSettings(
+            f"the router's adapter has {len(kept)} matrices of {sorted(sizes)} layers and ranks, where {len(names)} of "
+            f"{layers} layers are wanted. Fit it anew."
+        )
+    modules: Sequence[str] = TARGET_MODULES
+    a, b = ({name: kept[f"{_FILE}{side}.{name}"] for name in modules} for side in "ab")
+    return Delta(rank=sizes.pop()[1], scale=SCALE, a=a, b=b)
 
 
 def digest_of(adapter: Delta | None) -> str:
     """Return the sha256 over an adapter's weights; empty where there is none."""
     if adapter is None:
         return ""
-    digest = hashlib.sha256()
-    for name, tensor in sorted(tensors_of(adapter).items()):
-        digest.update(f"{name} {tuple(tensor.shape)}".encode())
-        digest.update(tensor.float().numpy().tobytes())
-    return digest.hexdigest()
+    return hashlib.sha256(save(tensors_of(adapter))).hexdigest()
 
 
-def _adapted(base: Base, depth: int) -> Any:  # noqa: ANN401 -- PEFT's class depends on the base
+def _adapted(base: Base, depth: int) -> torch.nn.Module:
     """Return the first layers of a base under an adapter that does nothing yet."""
     from peft import LoraConfig, get_peft_model
 
@@ -152,10 +152,11 @@ def _adapted(base: Base, depth: int) -> Any:  # noqa: ANN401 -- PEFT's class dep
         warnings.filterwarnings("ignore", message="`is_gradient_checkpointing` is deprecated", category=FutureWarning)
         model: Any = get_peft_model(plain, lora)
     fuse_adapters(model)
-    return model.base_model.model.model
+    layers: torch.nn.Module = model.base_model.model.model
+    return layers
 
 
-def _states(model: Any, encoder: "StateEncoder", rows: Sequence[Sequence[int]]) -> "Tensor":  # noqa: ANN401 -- as above
+def _states(model: torch.nn.Module, encoder: "StateEncoder", rows: Sequence[Sequence[int]]) -> "Tensor":
     """Return what `StateEncoder.encode` would of these rows, with gradients, [rows, states, hidden]."""
     from transformers import DynamicCache
 
@@ -190,7 +191,7 @@ def _cut(row: Sequence[int]) -> Sequence[int]:
     return row if len(row) <= MOST_TOKENS else [*row[: MOST_TOKENS // 2], *row[-MOST_TOKENS // 2 :]]
 
 
-def _taken_out(model: Any, depth: int) -> Delta:  # noqa: ANN401 -- PEFT's class depends on the base
+def _taken_out(model: torch.nn.Module, depth: int) -> Delta:
     """Return a model's adapter, in bfloat16, with zeros for the layers that are untuned."""
 
     def stacked(side: str) -> "dict[str, Tensor]":

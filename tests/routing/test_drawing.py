@@ -1,4 +1,4 @@
-"""Drawing the examples to fit on: as many of each as can be had, more of what is hard to tell."""
+"""Drawing the examples to fit on, as many of each as can be had, and weighing those that are drawn unevenly."""
 
 from collections.abc import Sequence
 
