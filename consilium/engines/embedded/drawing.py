@@ -51,7 +51,11 @@ def _drawn(logits: "torch.Tensor", rows: Sequence[Row]) -> Iterator[int]:
     import torch
 
     for row, (weights, ids) in zip(rows, nuclei(logits, [row.prompt.sampling for row in rows]), strict=True):
-        yield int(ids[torch.multinomial(weights, 1, generator=row.generator)])
+        reached = weights.cumsum(-1, dtype=torch.double)
+        # Above 0 and at most the sum: so the token at which it is reached has a weight. `torch.multinomial` makes noise
+        # for every token of the vocabulary instead.
+        aim = reached[-1] * (1 - torch.rand((), dtype=torch.double, generator=row.generator))
+        yield int(ids[torch.searchsorted(reached, aim)])
 
 
 def nuclei(
@@ -66,13 +70,14 @@ def nuclei(
     import torch
 
     probabilities = (logits / torch.tensor([[sampling.temperature] for sampling in settings])).softmax(-1)
-    likeliest, ids = probabilities.topk(min(CANDIDATES, logits.shape[-1]))
-    for index, sampling in enumerate(settings):
-        if sampling.top_p == 1:
-            yield probabilities[index], torch.arange(logits.shape[-1])
-            continue
-        found, of = likeliest[index], ids[index]
-        if float(found.sum()) < sampling.top_p:
-            found, of = probabilities[index].sort(descending=True)
-        size = int((found.cumsum(0) - found < sampling.top_p).sum())
-        yield found[:size], of[:size]
+    for found, sampling in zip(probabilities, settings, strict=True):
+        yield (found, torch.arange(len(found))) if sampling.top_p == 1 else _nucleus(found, sampling.top_p)
+
+
+def _nucleus(probabilities: "torch.Tensor", top_p: float) -> "tuple[torch.Tensor, torch.Tensor]":
+    """Return the likeliest tokens that reach a share together, [tokens] of [vocabulary], and their ids."""
+    found, ids = probabilities.topk(min(CANDIDATES, len(probabilities)))
+    if float(found.sum()) < top_p:
+        found, ids = probabilities.sort(descending=True)
+    size = int((found.cumsum(0) - found < top_p).sum())
+    return found[:size], ids[:size]
