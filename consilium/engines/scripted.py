@@ -1,10 +1,11 @@
 """`ScriptedEngine`: the shipped test double. It says what it was told to say, and needs no model."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from types import TracebackType
 from typing import Self, TypeAlias
 
+from consilium.engines.drafts import drafted
 from consilium.engines.protocol import Continuation, Delta, EngineInfo, Likelihood, Message, Prompt, Spoken
 from consilium.errors import BadMessage, EngineError, EngineLost, SeatDeadline, UnknownMember
 
@@ -57,8 +58,12 @@ class ScriptedEngine:
         """Return the number of words."""
         return sum(len(message.content.split()) for message in messages)
 
-    async def generate(self, prompt: Prompt) -> AsyncIterator[Delta | Spoken]:
+    def generate(self, prompt: Prompt) -> AsyncIterator[Delta | Spoken]:
         """Yield the reply word by word, and last the finished statement."""
+        return drafted(self._draft, self.likelihood, prompt)
+
+    async def _draft(self, prompt: Prompt) -> AsyncGenerator[Delta | Spoken, None]:
+        """Yield one draft of a reply."""
         self._check_open()
         reply = self._reply(prompt.member)
         self.calls.append(prompt)

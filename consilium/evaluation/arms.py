@@ -37,23 +37,31 @@ class Arm:
         )
 
 
-def seated(member: Member, *, sampling: SamplingDefaults | None = None) -> Arm:
-    """Return a member as it would sit: its own persona and adapter, whatever the work; how it is heard may be set."""
-    persona = member.persona
+def seated(member: Member, *, of: Member | None = None) -> Arm:
+    """Return a member as it would sit: its own persona and adapter, whatever the work.
+
+    At the work of another, ``of``, it is heard as that one is, but for its drafts.
+    """
+    sampling = member.persona.sampling
+    if of is not None and of.name != member.name:
+        sampling = of.persona.sampling.undrafted
     return Arm(
         name=member.name,
         member=member,
-        system_prompt=persona.system_prompt,
-        sampling=sampling or persona.sampling,
+        system_prompt=member.persona.system_prompt,
+        sampling=sampling,
     )
 
 
 def prompted(name: str, speaker: Member, of: Member, shots: Sequence[Row] = ()) -> Arm:
-    """Return another's weights with the prompt of the member ``of``, whose work it is: the control for its adapter."""
+    """Return another's weights with the prompt of the member ``of``, whose work it is: the control for its adapter.
+
+    Where that member draws drafts, which belong to it as its adapter does, the control says what is likeliest.
+    """
     return Arm(
         name=name,
         member=speaker,
         system_prompt=of.persona.system_prompt,
-        sampling=of.persona.sampling,
+        sampling=of.persona.sampling.undrafted,
         shots=tuple(shots),
     )

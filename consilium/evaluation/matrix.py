@@ -155,12 +155,11 @@ def asked(tasks: Sequence[Task], others_rows: int, *, multitask: bool = False) -
 
 
 def _arms(task: Task, fallback: Member, seats: Sequence[Task], multitask: Member | None) -> list[Arm]:
-    sampling = task.member.persona.sampling
     return [
         prompted(BASE, fallback, task.member),
         prompted(BASE_3SHOT, fallback, task.member, task.shots),
         *([] if multitask is None else [prompted(MULTITASK, multitask, task.member)]),
-        *(seated(other.member, sampling=sampling) for other in seats),
+        *(seated(other.member, of=task.member) for other in seats),
     ]
 
 

@@ -162,7 +162,7 @@ async def _said(
     said = [""] * len(task.spoken)
     for name in dict.fromkeys(speakers):
         places = [place for place, speaker in enumerate(speakers) if speaker == name]
-        arm = seated(catalogue.get(name), sampling=task.member.persona.sampling)
+        arm = seated(catalogue.get(name), of=task.member)
         statements = await answers.statements(arm, [task.spoken[place] for place in places], on_done)
         for place, statement in zip(places, statements, strict=True):
             said[place] = statement

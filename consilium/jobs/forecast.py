@@ -33,15 +33,16 @@ async def forecast_of(council: Council, request: RowRequest) -> Forecast:
         seats = (await council.route(request.message, **request.options)).seats
     except BadInput:  # which will be the row's result
         return Forecast(custom_id=request.custom_id, members=(), prompt_tokens=0, most_completion_tokens=0)
-    prompts = most = 0
+    prompts = told = most = 0
     for seat in seats:
         persona = parts.catalogue.get(seat.member).persona
         heard = Message(role="system", content=options.system_prompt(persona)), *options.history
         prompts += await parts.engine.count_tokens((*heard, Message(role="user", content=request.message)))
-        most += options.sampling(persona).max_tokens
+        told += options.sampling(persona).max_tokens
+        most += options.sampling(persona).most_spoken
     if options.method == "chair" and len(seats) > 1:
-        prompts += most + await _chair_prompt(council, request.message, options, seats)
-        most += options.sampling(parts.catalogue.get(parts.catalogue.fallback).persona).max_tokens
+        prompts += told + await _chair_prompt(council, request.message, options, seats)
+        most += options.sampling(parts.catalogue.get(parts.catalogue.fallback).persona).most_spoken
     return Forecast(
         custom_id=request.custom_id,
         members=tuple(seat.member for seat in seats),

@@ -18,6 +18,9 @@ MAX_TEXT_CHARS = 4_000
 MAX_RANK = 128
 """Highest rank of an adapter; a control that learns every member's work at once needs the sum of theirs."""
 
+MAX_DRAFTS = 64
+"""Drafts of one statement; what more of them tell is little, and each costs as much as the first."""
+
 Slug = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_-]{0,39}$")]
 Digest = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 BaseName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._-]*@[0-9a-f]{12}$")]
@@ -64,6 +67,25 @@ class SamplingDefaults(_Strict):
     vLLM takes the prompt's tokens for said, too."""
     stop: tuple[Stop, ...] = ()
     """Strings that end a statement; they are not part of it."""
+    drafts: Annotated[int, Field(ge=1, le=MAX_DRAFTS, exclude_if=lambda drafts: drafts == 1)] = 1
+    """How often a statement is drawn, of which the one is said that the member finds likeliest, by the mean over its
+    tokens; at temperature 0 there is one. A single one is not written down, so that what was recorded before there were
+    drafts is found."""
+
+    @property
+    def drafts_drawn(self) -> int:
+        """How many drafts a statement takes."""
+        return self.drafts if self.temperature > 0 else 1
+
+    @property
+    def most_spoken(self) -> int:
+        """How many tokens a statement may cost, all its drafts together."""
+        return self.max_tokens * self.drafts_drawn
+
+    @property
+    def undrafted(self) -> Self:
+        """The same for whoever says it once: what is likeliest, in place of many drafts."""
+        return self if self.drafts_drawn == 1 else self.model_copy(update={"drafts": 1, "temperature": 0.0})
 
 
 class AdapterPin(_Strict):

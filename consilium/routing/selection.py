@@ -74,7 +74,7 @@ class Selection:
         if abstained:
             ranked = [catalogue.fallback, *specialists]
             trusted[catalogue.fallback] = max(scores[name] for name in allowed)
-        tokens = {name: catalogue.get(name).persona.sampling.max_tokens for name in ranked}
+        tokens = {name: catalogue.get(name).persona.sampling.most_spoken for name in ranked}
         worth = [] if abstained else [name for name in ranked if trusted[name] >= self.price(name, catalogue)]
         seated = _filled(ranked, worth, tokens, request)
         drawn, propensities = self._explored(seated, ranked, tokens, request)
@@ -89,12 +89,12 @@ class Selection:
 
     def identity(self, catalogue: Catalogue) -> str:
         """Return all that a choice depends on but scores and request: what a router's digest has to hold."""
-        tokens = {name: member.persona.sampling.max_tokens for name, member in catalogue.members.items()}
+        tokens = {name: member.persona.sampling.most_spoken for name, member in catalogue.members.items()}
         return f"{self} {catalogue.fallback} {tokens}"
 
     def price(self, member: str, catalogue: Catalogue) -> float:
         """Return how likely a member must be to sit beside a likelier one: what its tokens are worth."""
-        return self.token_price * catalogue.get(member).persona.sampling.max_tokens
+        return self.token_price * catalogue.get(member).persona.sampling.most_spoken
 
     def _explored(
         self, seated: list[str], ranked: Sequence[str], tokens: Mapping[str, int], request: Request

@@ -170,7 +170,7 @@ class Evaluation:
                     planned.add(key)
                     found[arm].statements += 1
                     found[arm].prompt_tokens += more + await engine.count_tokens(prompt.messages)
-                    found[arm].most_completion_tokens += prompt.sampling.max_tokens
+                    found[arm].most_completion_tokens += prompt.sampling.most_spoken
         return list(found.values())
 
     def to_arrow(self) -> "pyarrow.Table":

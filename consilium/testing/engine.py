@@ -63,6 +63,14 @@ class EngineConformance:
         prompt = self.prompt(max_tokens=8, temperature=1.0, top_p=0.9)
         assert (await speak(engine, prompt)).text == (await speak(engine, prompt)).text
 
+    async def test_of_drafts_one_is_said_and_all_are_counted(self, engine: Engine) -> None:
+        prompt = self.prompt(max_tokens=4, min_tokens=4, temperature=1.0, drafts=3)
+        *deltas, spoken = [piece async for piece in engine.generate(prompt)]
+        assert isinstance(spoken, Spoken)
+        assert [delta.text for delta in deltas if isinstance(delta, Delta)] == [spoken.text]
+        assert spoken.completion_tokens == 12
+        assert spoken.prompt_tokens == await engine.count_tokens(prompt.messages)
+
     async def test_concurrent_statements_all_end(self, engine: Engine) -> None:
         asked = [self.prompt(name, max_tokens=3 + number) for number, name in enumerate(self.members * 3)]
         spoken = await asyncio.gather(*(speak(engine, prompt) for prompt in asked))

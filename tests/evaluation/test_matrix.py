@@ -28,6 +28,7 @@ from consilium.evaluation.tasks import Tasks
 from consilium.members.catalogue import Catalogue
 from consilium.training.rows import Row
 from tests.evaluation.conftest import Engine, replies
+from tests.support.personas import TRAINING, write_persona
 
 
 @pytest.fixture
@@ -51,6 +52,21 @@ def test_each_is_best_at_its_own_work(matrix: Matrix) -> None:
         assert matrix.rival(task) == rival
         assert len(matrix.cells[task.name, rival].rows) == 4
         assert matrix.cells[task.name, task.name].loss < matrix.cells[task.name, rival].loss
+
+
+async def test_drafts_are_the_members_own(crew: Catalogue, data: Path, speaking: Engine, tmp_path: Path) -> None:
+    sampling = {"drafts": 3, "temperature": 0.5}
+    training = {**TRAINING, "metric": "correction"}
+    write_persona(crew.root, "crier", "crew", training=training, with_adapter=True, sampling=sampling)
+    drafting = Catalogue.load(crew.root)
+    tasks = [Tasks(drafting.members.values(), [data]).read(drafting.get(name)) for name in ("pilot", "crier")]
+    async with speaking() as engine:
+        await measure(Answers(engine, tmp_path / "answers.jsonl"), drafting.get("clerk"), tasks, others_rows=4)
+        calls = [each for each in engine.calls if "call" in each.messages[-1].content]
+        asked = {name: [each for each in calls if each.member == name] for name in drafting.members}
+    assert [len(asked[name]) for name in ("crier", "clerk", "pilot")] == [3 * 12, 2 * 12, 4]
+    assert {each.sampling.temperature for each in asked["crier"]} == {0.5}
+    assert {each.sampling.temperature for name in ("clerk", "pilot") for each in asked[name]} == {0.0}
 
 
 def test_gains_have_intervals(matrix: Matrix) -> None:

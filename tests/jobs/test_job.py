@@ -17,6 +17,7 @@ from consilium.ledger.sql import SqlLedger
 from consilium.routing.protocol import Decision, Request
 from tests.support.council import FirstSeats
 from tests.support.job_child import open_council, open_job
+from tests.support.personas import write_persona
 
 
 def batch_line(custom_id: str, said: str, model: str = "council", **body: object) -> str:
@@ -250,6 +251,19 @@ async def test_a_forecast_counts_what_a_chair_says_and_is_told(harbour: Path, tm
     assert found["a"].completion_tokens == 21
     assert both.prompt_tokens >= found["a"].prompt_tokens
     assert one.prompt_tokens == found["b"].prompt_tokens
+
+
+async def test_a_forecast_counts_all_drafts_of_which_a_chair_is_told_one(harbour: Path, tmp_path: Path) -> None:
+    write_persona(harbour, "mate", "water", with_adapter=True, sampling={"drafts": 5, "temperature": 1.0})
+    write(tmp_path, batch_line("a", "x", max_tokens=7))
+    (forecast,) = [forecast async for forecast in open_job(harbour, tmp_path).forecast()]
+    assert (forecast.members, forecast.most_completion_tokens) == (("pilot", "mate"), 7 + 5 * 7)
+    told = {}
+    for drafts in (1, 5):
+        write_persona(harbour, "mate", "water", with_adapter=True, sampling={"drafts": drafts, "temperature": 1.0})
+        (found,) = [f async for f in open_job(harbour, tmp_path, options={"method": "chair"}).forecast()]
+        told[drafts] = found.prompt_tokens
+    assert told[1] == told[5]
 
 
 GOOD = batch_line("a", "x")

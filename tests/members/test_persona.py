@@ -6,7 +6,7 @@ import pytest
 from pydantic import ValidationError
 
 from consilium.errors import BadPersona
-from consilium.members.persona import MAX_FILE_BYTES, MAX_RANK, Persona, Recipe, RowsSpec
+from consilium.members.persona import MAX_FILE_BYTES, MAX_RANK, Persona, Recipe, RowsSpec, SamplingDefaults
 from tests.support.personas import TRAINING, write_persona
 
 
@@ -40,6 +40,19 @@ def test_tables_are_read_into_their_models(tmp_path: Path) -> None:
 def test_texts_may_hold_line_breaks_tabs_and_any_script(tmp_path: Path) -> None:
     text = "Först:\n\tläs. 次に答える。"
     assert Persona.read(write_persona(tmp_path, "clerk", "shore", system_prompt=text)).system_prompt == text
+
+
+def test_drafts_cost_what_they_speak_and_chance_alone_tells_them_apart() -> None:
+    drafted = SamplingDefaults(max_tokens=10, temperature=0.7, drafts=12)
+    assert (drafted.drafts_drawn, drafted.most_spoken) == (12, 120)
+    assert drafted.undrafted == SamplingDefaults(max_tokens=10)
+    sober = drafted.model_copy(update={"temperature": 0.0})
+    assert (sober.drafts_drawn, sober.most_spoken, sober.undrafted) == (1, 10, sober)
+
+
+def test_what_was_recorded_before_there_were_drafts_is_found() -> None:
+    assert "drafts" not in SamplingDefaults().model_dump()
+    assert SamplingDefaults(drafts=2).model_dump(mode="json")["drafts"] == 2
 
 
 @pytest.mark.parametrize("rank", [1, 8, 80])
@@ -103,6 +116,8 @@ def test_size_is_checked_before_parsing(tmp_path: Path) -> None:
         ({"examples": ["one", "two"]}, "examples"),
         ({"sampling": {"top_k": 5}}, "sampling.top_k"),
         ({"sampling": {"temperature": float("nan")}}, "sampling.temperature"),
+        ({"sampling": {"drafts": 0}}, "sampling.drafts"),
+        ({"sampling": {"drafts": 65}}, "sampling.drafts"),
         ({"sampling": {"max_tokens": 0}}, "sampling.max_tokens"),
         ({"training": {**TRAINING, "licence": ""}}, "training.licence"),
         ({"training": {**TRAINING, "rank": MAX_RANK + 1}}, "training.rank"),

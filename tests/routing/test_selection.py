@@ -48,6 +48,18 @@ def test_another_sits_only_where_its_chance_is_worth_its_tokens(catalogue: Catal
     assert names(decided(Selection(), evenly, request(), catalogue)) == ["pilot"]
 
 
+def test_all_drafts_of_a_member_have_their_price_and_count_against_a_budget(tmp_path: Path) -> None:
+    for name in CREW:
+        drafts = {"drafts": 8, "temperature": 0.7} if name == "mate" else {}
+        write_persona(tmp_path, name, "crew", sampling={"max_tokens": 64, **drafts})
+    write_catalogue(tmp_path, {"crew": list(CREW)}, fallback="clerk")
+    drafting = Catalogue.load(tmp_path)
+    assert names(decided(Selection(), SURE, request(), drafting)) == ["pilot"]
+    for budget, second in ((576, "mate"), (575, "cook")):
+        asked = request(seats=2, token_budget=budget)
+        assert names(decided(Selection(token_price=0.0), SURE, asked, drafting)) == ["pilot", second]
+
+
 LOSSES = {"pilot": 2.0, "mate": 0.5, "cook": 3.0, "clerk": 1.0}
 
 

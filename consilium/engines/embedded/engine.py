@@ -1,12 +1,13 @@
 """`EmbeddedEngine`: the whole council in this process, on a CPU if need be."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from types import TracebackType
 from typing import Self, TypeVar
 
+from consilium.engines.drafts import drafted
 from consilium.engines.embedded.batch import MAX_ROWS
 from consilium.engines.embedded.model import Model, Scored
 from consilium.engines.embedded.row import Piece, Row
@@ -100,8 +101,12 @@ class EmbeddedEngine:
         """Return the number of tokens of the rendered messages."""
         return len(await asyncio.to_thread(self._tokens.prompt, messages))
 
-    async def generate(self, prompt: Prompt) -> AsyncIterator[Delta | Spoken]:
+    def generate(self, prompt: Prompt) -> AsyncIterator[Delta | Spoken]:
         """Yield the statement piece by piece, and last the finished statement."""
+        return drafted(self._draft, self.likelihood, prompt)
+
+    async def _draft(self, prompt: Prompt) -> AsyncGenerator[Delta | Spoken, None]:
+        """Yield one draft of a statement."""
         member = self._catalogue.get(prompt.member)
         if prompt.schema is not None:
             raise BadSettings(

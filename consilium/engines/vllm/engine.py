@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -10,6 +10,7 @@ from secrets import SystemRandom
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
+from consilium.engines.drafts import drafted
 from consilium.engines.protocol import Continuation, Delta, EngineInfo, Likelihood, Message, Prompt, Spoken
 from consilium.engines.tiers import CAPACITY
 from consilium.engines.tokens import Tokens
@@ -135,8 +136,12 @@ class VllmEngine:
         """Return the number of tokens of the rendered messages."""
         return len(await asyncio.to_thread(self._tokens.prompt, messages))
 
-    async def generate(self, prompt: Prompt) -> AsyncIterator[Delta | Spoken]:
+    def generate(self, prompt: Prompt) -> AsyncIterator[Delta | Spoken]:
         """Yield the statement piece by piece, and last the finished statement."""
+        return drafted(self._draft, self.likelihood, prompt)
+
+    async def _draft(self, prompt: Prompt) -> AsyncGenerator[Delta | Spoken, None]:
+        """Yield one draft of a statement."""
         member, clock = self._member(prompt.member), _Clock(prompt.member, prompt.deadline_s)
         self._check_fits(await self.count_tokens(prompt.messages), prompt.sampling.max_tokens)
         said: list[str] = []
