@@ -52,6 +52,7 @@ class Spoken:
     """``stop``: the member ended it, or a stop string did. ``length``: ``max_tokens`` were spoken."""
     prompt_tokens: int
     completion_tokens: int
+    """Of all drafts, where there were several."""
     first_token_ms: float
     """Milliseconds from the call to the first token."""
     latency_ms: float
@@ -121,6 +122,9 @@ class Engine(Protocol):
 
     def generate(self, prompt: Prompt) -> AsyncIterator[Delta | Spoken]:
         """Yield the statement piece by piece, and last the finished statement.
+
+        Where the sampling asks for several drafts it is one piece: the draft that the member finds likeliest, see
+        `consilium.engines.drafts.drafted`, with which an engine keeps this.
 
         Raises:
             UnknownMember, AdapterRefused: as `ensure_ready`.
