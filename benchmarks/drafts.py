@@ -1,14 +1,13 @@
 """What drafts gain a member, and what they cost.
 
 usage: python benchmarks/drafts.py --data ../shared/data/house --member editor [--part dev] [--rows 200]
-           [--temperature 0.7] [--drafts 4 8 16] [--base]
+           [--temperature 0.7] [--drafts 4 8 16]
 
 The member takes the likeliest token each time, and draws as many drafts as the longest list needs; of the first so many
 of them the one is taken that it finds likeliest (`consilium.engines.drafts`). All metrics of its work, in percent;
 *over one*: the gain over the likeliest tokens in the headline metric, and *over trivial* that over what takes no skill,
 with 95 % intervals, rows drawn in pairs (that of chrF is of the mean over sentences). *seconds*: of one statement alone
-whose prompt has been read, in the median over the first rows, one kind after the other. With ``--base`` the bare base
-speaks under the member's system prompt instead. Last line JSON.
+whose prompt has been read, in the median over the first rows, one kind after the other. Last line JSON.
 """
 
 import argparse
@@ -23,8 +22,8 @@ from statistics import median
 from consilium.concurrency import all_of
 from consilium.engines.drafts import each_asked, weighed
 from consilium.engines.embedded.engine import EmbeddedEngine
-from consilium.engines.protocol import Prompt, Spoken
-from consilium.evaluation.arms import Arm, prompted, seated
+from consilium.engines.protocol import Prompt
+from consilium.evaluation.arms import Arm, seated
 from consilium.evaluation.bootstrap import Interval, paired_interval
 from consilium.evaluation.markdown import table
 from consilium.evaluation.tasks import sampled
@@ -32,6 +31,7 @@ from consilium.evaluation.work import work_of
 from consilium.members.base import BUILT_IN, open_base
 from consilium.members.catalogue import Catalogue
 from consilium.settings import Settings
+from consilium.testing.engine import speak
 from consilium.training.data import split_of
 from consilium.training.rows import Row
 
@@ -63,15 +63,13 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=200)
     parser.add_argument("--temperature", type=float, default=0.7)
     parser.add_argument("--drafts", type=int, nargs="+", default=[4, 8, 16])
-    parser.add_argument("--base", action="store_true")
     arguments = parser.parse_args()
     settings = Settings.load()
     catalogue = Catalogue.load(settings.personas)
     member = catalogue.get(arguments.member)
-    arm = prompted("base", catalogue.get(catalogue.fallback), member) if arguments.base else seated(member)
     rows = sampled(getattr(split_of(member, arguments.data), arguments.part), arguments.rows, settings.seed)
     engine = EmbeddedEngine(open_base(BUILT_IN, cache=settings.cache_dir), catalogue, precision=settings.precision)
-    said, seconds = asyncio.run(drawn(engine, arm, rows, arguments.temperature, arguments.drafts))
+    said, seconds = asyncio.run(drawn(engine, seated(member), rows, arguments.temperature, arguments.drafts))
     work = work_of(member)
     said = {"trivial": work.trivial_statements(rows), **said}
     figures = {
@@ -84,7 +82,7 @@ def main() -> None:
         for name, statements in said.items()
     }
     print(shown(figures, work.headline))
-    asked = {name: getattr(arguments, name) for name in ("member", "part", "temperature", "base")}
+    asked = {name: getattr(arguments, name) for name in ("member", "part", "temperature")}
     print(json.dumps({**asked, "rows": len(rows), "figures": {name: asdict(each) for name, each in figures.items()}}))
 
 
@@ -98,27 +96,21 @@ async def drawn(
         sampling = arm.sampling.model_copy(update={"drafts": drafts, "temperature": temperature if drafts > 1 else 0.0})
         return Prompt(member=arm.member.name, messages=arm.messages(row), sampling=sampling)
 
-    async def say(asked: Prompt) -> str:
-        async for piece in engine.generate(asked):
-            if isinstance(piece, Spoken):
-                return piece.text
-        raise RuntimeError("the engine ended without a statement")
-
     async def of_row(row: Row) -> tuple[str, list[str], list[float]]:
         async with gate:
-            one = await say(prompt(row, 1))  # which reads the prompt for the others
+            one = (await speak(engine, prompt(row, 1))).text  # which reads the prompt for the others
             asked = prompt(row, max(counts))
-            drafts = await all_of([say(each) for each in each_asked(asked)])
+            drafts = [draft.text for draft in await all_of([speak(engine, each) for each in each_asked(asked)])]
             return one, drafts, await weighed(engine.likelihood, asked, drafts)
 
     async with engine:
         found = await all_of([of_row(row) for row in rows])
         seconds: dict[str, list[float]] = {}
         for row in rows[:TIMED]:
-            await say(prompt(row, 1))
+            await speak(engine, prompt(row, 1))
             for count in (1, *counts):
                 started = time.perf_counter()
-                await say(prompt(row, count))
+                await speak(engine, prompt(row, count))
                 seconds.setdefault(name_of(count), []).append(time.perf_counter() - started)
     said = {ONE: [one for one, _, _ in found]}
     for count in counts:

@@ -39,7 +39,7 @@ Tune = Annotated[
     typer.Option(
         min=0,
         help="Tune how the base reads for the deep stage by so many examples, through an adapter of the router's own; "
-        "28,000 take twenty minutes on two cores.",
+        "28,000 take twenty to forty minutes on two cores.",
         show_default="0: read with the bare base",
     ),
 ]
