@@ -1,8 +1,8 @@
 """Drafts: a statement is drawn several times, and the one is said that its member finds likeliest.
 
-Sample and rank (Adiwardana et al., "Towards a Human-like Open-Domain Chatbot", arXiv 2001.09977), by the
-mean over the tokens. Taking the likeliest token each time does not lead to the likeliest statement: a slip is likely
-where it is made and makes all that follows unlikely.
+Sample and rank (Adiwardana et al., "Towards a Human-like Open-Domain Chatbot", arXiv 2001.09977), for its length.
+Taking the likeliest token each time does not lead to the likeliest statement: a slip is likely where it is made and
+makes all that follows unlikely.
 """
 
 import asyncio
@@ -47,7 +47,7 @@ async def drafted(speak: Speak, weigh: Weigh, prompt: Prompt) -> AsyncIterator[D
         async with asyncio.timeout(prompt.deadline_s):
             drafts = [await _whole(speak, asked[0])]
             drafts += await all_of([_whole(speak, each) for each in asked[1:]])
-            likelihoods = await weighed(weigh, prompt, [draft.text for draft in drafts])
+            found = await weighed(weigh, prompt, [draft.text for draft in drafts])
     except TimeoutError as error:
         if isinstance(error, SeatDeadline):
             raise
@@ -56,7 +56,7 @@ async def drafted(speak: Speak, weigh: Weigh, prompt: Prompt) -> AsyncIterator[D
             "more time, or fewer drafts or tokens."
         ) from error
     took_ms = 1e3 * (time.perf_counter() - started)
-    said = drafts[max(range(len(drafts)), key=likelihoods.__getitem__)]
+    said = drafts[likeliest(found, prompt.sampling.length_penalty)]
     if said.text:
         yield Delta(text=said.text)
     yield replace(
@@ -69,7 +69,7 @@ async def drafted(speak: Speak, weigh: Weigh, prompt: Prompt) -> AsyncIterator[D
 
 def each_asked(prompt: Prompt) -> list[Prompt]:
     """Return what each draft is asked: the same, by a seed of its own; the first by the prompt's."""
-    sampling = prompt.sampling.model_copy(update={"drafts": 1})
+    sampling = prompt.sampling.model_copy(update={"drafts": 1, "length_penalty": 1.0})
     count = prompt.sampling.drafts_drawn
     return [replace(prompt, sampling=sampling, seed=_seed(prompt.seed, number)) for number in range(count)]
 
@@ -89,11 +89,18 @@ async def _whole(speak: Speak, prompt: Prompt) -> Spoken:
     raise RuntimeError(f"a draft of {prompt.member!r} ended without a statement")  # a breach of the Engine protocol
 
 
-async def weighed(weigh: Weigh, prompt: Prompt, texts: Sequence[str]) -> list[float]:
-    """Return how likely the member finds each text as its statement, in nats a token, its end included."""
+async def weighed(weigh: Weigh, prompt: Prompt, texts: Sequence[str]) -> list[Likelihood]:
+    """Return how likely the member finds each text as its statement; where all are one, nobody is asked."""
     different = list(dict.fromkeys(texts))
     if len(different) == 1:
-        return [0.0] * len(texts)
+        return [Likelihood(log_probability=0.0, tokens=1)] * len(texts)
     asked = [Continuation(member=prompt.member, messages=prompt.messages, text=text) for text in different]
     found = dict(zip(different, await weigh(asked), strict=True))
-    return [found[text].log_probability / found[text].tokens for text in texts]
+    return [found[text] for text in texts]
+
+
+def likeliest(found: Sequence[Likelihood], length_penalty: float) -> int:
+    """Return the place of the likeliest for its length, which counts to that power."""
+    return max(
+        range(len(found)), key=lambda place: found[place].log_probability / found[place].tokens ** length_penalty
+    )

@@ -68,9 +68,11 @@ class SamplingDefaults(_Strict):
     stop: tuple[Stop, ...] = ()
     """Strings that end a statement; they are not part of it."""
     drafts: Annotated[int, Field(ge=1, le=MAX_DRAFTS, exclude_if=lambda drafts: drafts == 1)] = 1
-    """How often a statement is drawn, of which the one is said that the member finds likeliest, by the mean over its
-    tokens; at temperature 0 there is one. A single one is not written down, so that what was recorded before there were
-    drafts is found."""
+    """How often a statement is drawn, of which the one is said that the member finds likeliest; at temperature 0 there
+    is one. A single one is not written down, so that what was recorded before there were drafts is found."""
+    length_penalty: Annotated[float, Field(ge=0, le=4, exclude_if=lambda power: power == 1)] = 1.0
+    """Of a draft's length in tokens, the power that its log-likelihood is divided by: 1 compares means over the tokens,
+    more than 1 favours longer drafts (as in transformers' beam search; Wu et al., arXiv 1609.08144, eq. 14)."""
 
     @property
     def drafts_drawn(self) -> int:
@@ -85,7 +87,8 @@ class SamplingDefaults(_Strict):
     @property
     def undrafted(self) -> Self:
         """The same for whoever says it once: what is likeliest, in place of many drafts."""
-        return self if self.drafts_drawn == 1 else self.model_copy(update={"drafts": 1, "temperature": 0.0})
+        once = {"drafts": 1, "length_penalty": 1.0, "temperature": 0.0}
+        return self if self.drafts_drawn == 1 else self.model_copy(update=once)
 
 
 class AdapterPin(_Strict):

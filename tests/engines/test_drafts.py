@@ -17,8 +17,15 @@ MEANT = "the river rises in the hills"
 DRAFTS = ("a river rose from hills", "the river rises", "the river rises near hills", "no")
 
 
-def ask(*, drafts: int = 4, temperature: float = 1.0, seed: int = 7, deadline_s: float | None = None) -> Prompt:
-    sampling = SamplingDefaults(drafts=drafts, temperature=temperature)
+def ask(
+    *,
+    drafts: int = 4,
+    temperature: float = 1.0,
+    length_penalty: float = 1.0,
+    seed: int = 7,
+    deadline_s: float | None = None,
+) -> Prompt:
+    sampling = SamplingDefaults(drafts=drafts, temperature=temperature, length_penalty=length_penalty)
     message = Message(role="user", content="Where does it rise?")
     return Prompt(member="guide", messages=(message,), sampling=sampling, seed=seed, deadline_s=deadline_s)
 
@@ -47,6 +54,20 @@ async def test_length_alone_decides_nothing() -> None:
     long = " ".join([MEANT] * 5)
     async with ScriptedEngine(drawing("the slope", long)) as engine:
         assert (await speak(engine, ask(drafts=2))).text == long
+
+
+@pytest.mark.parametrize("length_penalty", [0.0, 1.0, 4.0])
+async def test_a_length_penalty_is_the_power_of_the_length_that_likelihoods_are_divided_by(
+    length_penalty: float,
+) -> None:
+    drafts = ("the river", "the river rises in some hills")
+    async with ScriptedEngine(drawing(*drafts)) as engine:
+        said = (await speak(engine, ask(drafts=2, length_penalty=length_penalty))).text
+        asked = [Continuation(member="guide", messages=ask().messages, text=text) for text in drafts]
+        worth = [found.log_probability / found.tokens**length_penalty for found in await engine.likelihood(asked)]
+        assert {prompt.sampling.length_penalty for prompt in engine.calls} == {1.0}
+    assert said == drafts[worth.index(max(worth))]
+    assert said == drafts[length_penalty > 1]
 
 
 async def test_each_draft_has_a_seed_of_its_own_and_the_first_the_callers() -> None:

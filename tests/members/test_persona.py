@@ -43,7 +43,7 @@ def test_texts_may_hold_line_breaks_tabs_and_any_script(tmp_path: Path) -> None:
 
 
 def test_drafts_cost_what_they_speak_and_chance_alone_tells_them_apart() -> None:
-    drafted = SamplingDefaults(max_tokens=10, temperature=0.7, drafts=12)
+    drafted = SamplingDefaults(max_tokens=10, temperature=0.7, drafts=12, length_penalty=1.25)
     assert (drafted.drafts_drawn, drafted.most_spoken) == (12, 120)
     assert drafted.undrafted == SamplingDefaults(max_tokens=10)
     sober = drafted.model_copy(update={"temperature": 0.0})
@@ -51,8 +51,9 @@ def test_drafts_cost_what_they_speak_and_chance_alone_tells_them_apart() -> None
 
 
 def test_what_was_recorded_before_there_were_drafts_is_found() -> None:
-    assert "drafts" not in SamplingDefaults().model_dump()
-    assert SamplingDefaults(drafts=2).model_dump(mode="json")["drafts"] == 2
+    assert not {"drafts", "length_penalty"} & SamplingDefaults().model_dump().keys()
+    found = SamplingDefaults(drafts=2, length_penalty=1.5).model_dump(mode="json")
+    assert (found["drafts"], found["length_penalty"]) == (2, 1.5)
 
 
 @pytest.mark.parametrize("rank", [1, 8, 80])
@@ -118,6 +119,8 @@ def test_size_is_checked_before_parsing(tmp_path: Path) -> None:
         ({"sampling": {"temperature": float("nan")}}, "sampling.temperature"),
         ({"sampling": {"drafts": 0}}, "sampling.drafts"),
         ({"sampling": {"drafts": 65}}, "sampling.drafts"),
+        ({"sampling": {"length_penalty": -1.0}}, "sampling.length_penalty"),
+        ({"sampling": {"length_penalty": 4.5}}, "sampling.length_penalty"),
         ({"sampling": {"max_tokens": 0}}, "sampling.max_tokens"),
         ({"training": {**TRAINING, "licence": ""}}, "training.licence"),
         ({"training": {**TRAINING, "rank": MAX_RANK + 1}}, "training.rank"),
