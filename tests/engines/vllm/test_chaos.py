@@ -43,12 +43,15 @@ class Outpost:
     seats: int
 
     async def ask(self, *faults: Fault, message: str = "How deep is it?") -> tuple[Turn | None, TurnLog]:
-        """Play a turn through these faults and look whether what always holds does; None is a turn that failed."""
+        """Play a turn through these faults and look whether what always holds does; None is a turn that failed.
+
+        At temperature 0, so that a seat is one statement's attempts, and no drafts.
+        """
         self.proxy.faults = list(faults)
         before, started = self.proxy.asked, time.monotonic()
         turn = None
         with suppress(TurnFailed):
-            turn = await self.council.ask(message)
+            turn = await self.council.ask(message, temperature=0.0)
         assert time.monotonic() - started < self.deadline_s + LATE_S
         assert self.proxy.asked - before <= ATTEMPTS * self.seats
         self.proxy.faults = []
