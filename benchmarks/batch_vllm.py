@@ -3,10 +3,10 @@
 usage: python -m benchmarks.batch_vllm --data ../shared/data/house [--rows 200] [--rounds 2] [--concurrency 16]
 
 Starts a vLLM server of the shipped members on this CPU and ends it. The rows are requests of the house, as many for
-each member that has an adapter, and each names its member. The client sends the same prompts with the same sampling,
-the same number in hand, without streaming and without writing anything down. One job warms up, so that both find
-adapters and prefixes in the server's memory; then the two take turns. A job's time is counted from when its council is
-open.
+each member that has an adapter and draws no drafts, and each names its member. The client sends the same prompts with
+the same sampling, the same number in hand, without streaming and without writing anything down. One job warms up, so
+that both find adapters and prefixes in the server's memory; then the two take turns. A job's time is counted from when
+its council is open.
 
 ``tokens_per_s_ratio``: job over client, median of the rounds. The last line is JSON.
 """
@@ -46,8 +46,9 @@ Row = tuple[Member, str]
 
 
 def house_rows(data: Path, catalogue: Catalogue, count: int) -> list[Row]:
-    """Return test requests of the members that have some, in turn."""
-    members = [member for member in catalogue.members.values() if member.adapter and (data / member.name).is_dir()]
+    """Return test requests of the members that have some and say what they draw first, in turn."""
+    trained = [member for member in catalogue.members.values() if member.adapter and (data / member.name).is_dir()]
+    members = [member for member in trained if member.persona.sampling.drafts_drawn == 1]
     each = {member.name: (data / member.name / "test.jsonl").open(encoding="utf-8") for member in members}
     return [(members[n % len(members)], _next(each[members[n % len(members)].name])) for n in range(count)]
 

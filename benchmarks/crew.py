@@ -22,8 +22,9 @@ def crew(count: int) -> list[Member]:
 
 
 def speaking(member: Member, tokens: int) -> Member:
-    """Return a member that always speaks ``tokens`` tokens, whatever end it thinks of."""
-    sampling = member.persona.sampling.model_copy(update={"min_tokens": tokens, "max_tokens": tokens, "stop": ()})
+    """Return a member that always speaks ``tokens`` tokens, whatever end it thinks of, in one draft."""
+    length = {"min_tokens": tokens, "max_tokens": tokens, "stop": ()}
+    sampling = member.persona.sampling.undrafted.model_copy(update=length)
     return replace(member, persona=member.persona.model_copy(update={"sampling": sampling}))
 
 
