@@ -62,7 +62,7 @@ class House:
 def arms_of(catalogue: Catalogue, task: Task, names: Sequence[str], swap: Sequence[str]) -> dict[str, Arm]:
     """Return who speaks to a task's rows: each as it would sit, and the two with each other's adapters."""
     sampling = task.member.persona.sampling.undrafted
-    arms = {name: seated(catalogue.get(name), sampling=sampling) for name in names}
+    arms = {name: replace(seated(catalogue.get(name)), sampling=sampling) for name in names}
     for one, other in (swap, swap[::-1]):
         arm = prompted(f"{one} with {other}'s adapter", catalogue.get(other), catalogue.get(one))
         arms[arm.name] = replace(arm, sampling=sampling)
