@@ -1,6 +1,6 @@
 """The page about routers: tables of trials, in Markdown."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import chain
 from statistics import fmean
@@ -80,7 +80,7 @@ def router_page(
         *((f"## {first} against the best of the others", _gains(trials, first, others)) if others else ()),
         *((f"## {first} against the better of its stages", _gains(trials, first, stages)) if stages else ()),
         *(
-            ("## Among those alone whose work it is", _NARROWED, _narrowed(trials, first, others or stages))
+            ("## Among those alone whose work it is", _NARROWED, *_narrowed(trials, first, others or stages, alike))
             if (others or stages) and narrowed(trials[first])
             else ()
         ),
@@ -92,7 +92,7 @@ def router_page(
         f"## By member: {first}",
         _members(trials[first].conditions),
         *(("## What decisions are worth", _WORTH, _worth(trials), _worth_by_member(worth)) if worth else ()),
-        *(("## Unseen work", _UNSEEN, _unseen(unseen, first, fallback)) if unseen else ()),
+        *(("## Unseen work", _UNSEEN, *_unseen(unseen, first, alike, fallback)) if unseen else ()),
         *(f"![{shown}]({name})" for shown, name in pictures),
     ]
     return "\n\n".join(parts) + "\n"
@@ -174,8 +174,11 @@ def _gains(trials: Trials, first: str, others: Sequence[str]) -> str:
     return table(("requests", "count", first, "best", "which", "difference"), lines)
 
 
-def _narrowed(trials: Trials, first: str, others: Sequence[str]) -> str:
-    return _gains({name: replace(tried, conditions=narrowed(tried)) for name, tried in trials.items()}, first, others)
+def _narrowed(trials: Trials, first: str, others: Sequence[str], alike: Sequence[str]) -> Iterator[str]:
+    among = {name: replace(tried, conditions=narrowed(tried)) for name, tried in trials.items()}
+    yield _gains(among, first, others)
+    if len(alike) > 1:
+        yield _fits(among, alike)
 
 
 def _seats(parts: Mapping[str, Routed], fallback: str) -> str:
@@ -248,7 +251,7 @@ def _worth_by_member(worth: Sequence[Worth]) -> str:
     return table(("member", "metric", "rows", "found", "own", "routed", "regret"), lines)
 
 
-def _unseen(unseen: Mapping[str, Foreign], first: str, fallback: str) -> str:
+def _unseen(unseen: Mapping[str, Foreign], first: str, alike: Sequence[str], fallback: str) -> Iterator[str]:
     lines = []
     for name, each in {**unseen, "together": together(list(unseen.values()))}.items():
         found = each.figures()
@@ -258,4 +261,8 @@ def _unseen(unseen: Mapping[str, Foreign], first: str, fallback: str) -> str:
         best = f"{of_members[single]:.2f} ({single})"
         lines.append((name, str(found["rows"]), *shown, best, nats(each.over(first, fallback))))
     routers = next(iter(unseen.values())).routers
-    return table(("work", "rows", *routers, fallback, "best single", f"more than {fallback}"), lines)
+    more = f"more than {fallback}"
+    yield table(("work", "rows", *routers, fallback, "best single", more), lines)
+    if len(alike) > 1:
+        all_sets = together(list(unseen.values()))
+        yield table(("fit", more), [(name, nats(all_sets.over(name, fallback))) for name in alike])

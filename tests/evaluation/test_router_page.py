@@ -1,5 +1,6 @@
 """The page about routers, and its pictures, of trials whose figures are known."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -82,6 +83,10 @@ def test_the_page_says_who_is_better_among_those_whose_work_it_is() -> None:
     assert "| raw | 18 | 0.0 | 100.0 | words | -100.0 [" in page
     assert "| raw | 18 | 50.0 | 100.0 | words | -50.0 [" in page
     assert figures(trials["learned"])["narrowed"] == {"raw": 0.5}
+    assert "| of 2 | raw |" not in page
+    trials["learned 2"] = trials["words"]
+    page = router_page(trials, {}, first="learned", fitted=FITTED, fallback="cook", command="", pictures=[])
+    assert "| of 2 | raw |\n| --- | --: |\n| mean | 75.0 |\n| lowest | 50.0 |\n| highest | 100.0 |" in page
 
 
 def test_a_routers_own_stages_are_no_baselines() -> None:
@@ -110,7 +115,19 @@ def test_the_page_says_what_decisions_were_worth() -> None:
     assert "| riddles | 9 | 0.25 | 0.70 | 0.40 (pilot) | -0.45 [-0.45, -0.45] |" in page
     assert "| poems | 3 | 1.25 | 0.70 | 0.90 (mate) | +0.55 [+0.55, +0.55] |" in page
     assert "| together | 12 | 0.50 | 0.70 | 0.60 (mate) | -0.20 [" in page
+    assert "| fit | more than cook |" not in page
     assert figures(TRIALS["words"])["of_oracle"] == pytest.approx(0.9)
+
+
+def test_the_page_says_what_each_fit_loses_over_the_fallback() -> None:
+    unseen = {
+        name: replace(part, routers={**part.routers, "learned 2": part.members["cook"] + 0.1})
+        for name, part in UNSEEN.items()
+    }
+    trials = {**TRIALS, "learned 2": TRIALS["learned"]}
+    page = router_page(trials, unseen, first="learned", fitted=FITTED, fallback="cook", command="", pictures=[])
+    assert "| fit | more than cook |\n| --- | --: |\n| learned | -0.20 [" in page
+    assert "| learned 2 | +0.10 [+0.10, +0.10] |" in page
 
 
 def test_what_decisions_were_worth_is_told_of_each_folder() -> None:
