@@ -113,6 +113,7 @@ class Cascade:
                 f"the router reads with {file.card.encoder!r}, not with {encoder.name!r}. Fit it anew on that base."
             )
         self.card = file.card
+        self._fallback = file.card.members.index(file.card.fallback) if file.card.fallback else None
         self.fast, self._deep, self._regret, self._adapter = _parts(file, encoder)
         self._newcomers = dict(newcomers or {})
         self._names = (*self.card.members, *self._newcomers)
@@ -133,7 +134,7 @@ class Cascade:
                 scores=self._named(shares), fast=fast, deep=None, regrets=self._named(self._regret.expected(shares))
             )
         seen = self.look(message)
-        scores = joined(shares, seen.logits, card.shares)
+        scores = joined(shares, seen.logits, card.shares, self._fallback).softmax(-1)
         stay = 0.0
         if sat in names:
             stay, there = float(seen.staying), torch.eye(len(names))[[names.index(sat)]]
@@ -208,24 +209,30 @@ def _parts(file: RouterTensors, encoder: Base) -> tuple[FastStage, DeepPath, Reg
 def _try_out(stage: FastStage, deep: DeepPath, regret: Regret, shares: tuple[float, float]) -> None:
     """Decide once, on states of nothing. Raises RuntimeError where sizes do not go together."""
     states = torch.zeros(1, *deep.mean.shape)
-    scores = joined(stage.decide(["?"]).members.mixed, deep.logits(states), shares)
+    scores = joined(stage.decide(["?"]).members.mixed, deep.logits(states), shares).softmax(-1)
     deep.staying(states)
     deep.references.float() @ (deep.centres + deep.weights).T  # what members that are added would need
     if (lost := regret.expected(scores, deep.points(states))).shape != scores.shape:
         raise RuntimeError(f"regrets {tuple(lost.shape)} for scores {tuple(scores.shape)}")
 
 
-def joined(fast: "Tensor", deep: "Tensor", shares: tuple[float, float]) -> "Tensor":
-    """Return the decision of both stages: the product of their probabilities, each to the power of its share.
+def joined(
+    fast: "Tensor", deep: "Tensor", shares: "tuple[float, float] | Tensor", fallback: int | None = None
+) -> "Tensor":
+    """Return logits of both stages' decision, the product of their probabilities, each to the power of its share.
 
-    A newcomer, of whom the fast stage knows nothing, keeps the lead over the others that the deep stage gives it.
+    The fast stage has learned members' requests alone, and is surer than it should be of what is nobody's: it counts by
+    how likely the deep one, which was told of that, finds that a request is somebody's. A newcomer, of whom the fast
+    stage knows nothing, keeps the lead over the others that the deep stage gives it.
 
     Args:
         fast: probabilities of the fitted members, [requests, members].
         deep: logits of the fitted members and of newcomers behind them, [requests, members + newcomers].
         shares: of the fast and the deep stage.
+        fallback: place of the member whose requests are nobody's; None where the deep stage was told of none.
     """
     fitted = fast.shape[-1]
-    known = shares[0] * fast.clamp(min=1e-9).log() + shares[1] * deep[:, :fitted].log_softmax(-1)
+    somebodys = 1 - deep.softmax(-1)[:, [fallback]] if fallback is not None else 1.0
+    known = shares[0] * somebodys * fast.clamp(min=1e-9).log() + shares[1] * deep[:, :fitted].log_softmax(-1)
     lead = shares[1] * (deep[:, fitted:] - deep[:, :fitted].amax(-1, keepdim=True))
-    return torch.cat([known, known.amax(-1, keepdim=True) + lead], -1).softmax(-1)
+    return torch.cat([known, known.amax(-1, keepdim=True) + lead], -1)

@@ -85,8 +85,9 @@ def make_router(
     deep, adapter, read = _fit_deep(_both(known, nobodys), weighing, stays, encoder, reading, settings, seed, on_step)
     guessed = _guessed(deep, [*nobodys.messages, *unlabelled], read, called)
     stage = fit_fast(known, weighing, group_of, encoder, settings, guessed=guessed, seed=seed, on_step=on_step)
-    certain, shares, decided = _together(stage, deep, weighing, read)
-    regret = _fit_regret(examples, open_work, heard or {}, members, deep, read, decided)
+    fallback = members.index(open_work[0].member) if open_work else None
+    certain, shares, decided = _together(stage, deep, weighing, read, fallback)
+    regret = _fit_regret(examples, open_work, heard or {}, members, fallback, deep, read, decided)
     parts = {"examples": examples, "open_work": open_work, "unlabelled": unlabelled, "heard": heard or (), "dev": dev}
     card = RouterCard(
         members=members,
@@ -95,6 +96,7 @@ def make_router(
         certain=certain,
         shares=shares,
         ordinary=tuple(name for name in members if name not in called),
+        fallback=None if fallback is None else members[fallback],
         made={name: len(part) for name, part in parts.items()} | {"seed": seed, "settings": asdict(settings)},
         **settings.shape,
     )
@@ -155,21 +157,25 @@ def _fit_deep(
 
 
 def _together(
-    stage: FastStage, deep: DeepPath, dev: Labelled, read: "Callable[[Sequence[str]], Tensor]"
+    stage: FastStage,
+    deep: DeepPath,
+    dev: Labelled,
+    read: "Callable[[Sequence[str]], Tensor]",
+    fallback: int | None,
 ) -> "tuple[float, tuple[float, float], tuple[Tensor, Tensor, Tensor, Tensor]]":
     """Return how both stages decide together, and what comes of that.
 
     From which certainty on the fast one decides alone; the shares of both where it does not; and of requests that
     neither has learned from the scores, where the deep stage sees them, whether it is asked, and who is right.
     """
-    asked, right = [each.message for each in dev.examples], dev.targets.argmax(-1)
-    fast, states = stage_shares(stage, asked), read(asked)
+    fast, states = stage_shares(stage, dev.messages), read(dev.messages)
     logits = deep.logits(states)
-    shares = weighed(fast, logits, dev.targets)
-    certain = certainty(fast, logits, shares, right)
+    shares = weighed(fast, logits, dev.targets, fallback)
+    both = joined(fast, logits, shares, fallback)
+    certain = certainty(fast, both, dev.labels)
     alone = fast.amax(-1) >= certain
-    scores = torch.where(alone[:, None], fast, joined(fast, logits, shares))
-    return certain, shares, (scores, deep.points(states), alone, right)
+    scores = torch.where(alone[:, None], fast, both.softmax(-1))
+    return certain, shares, (scores, deep.points(states), alone, dev.labels)
 
 
 def _fit_regret(
@@ -177,6 +183,7 @@ def _fit_regret(
     open_work: Sequence[Example],
     heard: Mapping[str, Sequence[float]],
     members: Sequence[str],
+    fallback: int | None,
     deep: DeepPath,
     read: "Callable[[Sequence[str]], Tensor]",
     decided: "tuple[Tensor, Tensor, Tensor, Tensor]",
@@ -191,7 +198,7 @@ def _fit_regret(
         sources=[each.source for each in rows],
         nats=torch.tensor([heard[each.message] for each in rows]),
     )
-    return Regret.fit(found, members.index(open_work[0].member) if open_work else None).cautious(*decided)
+    return Regret.fit(found, fallback).cautious(*decided)
 
 
 def fit_fast(
@@ -268,36 +275,39 @@ def stage_shares(stage: FastStage, messages: Sequence[str]) -> "Tensor":
     return torch.cat([stage.decide(part).members.mixed for part in _in_parts(messages)])
 
 
-def weighed(fast: "Tensor", deep: "Tensor", targets: "Tensor") -> tuple[float, float]:
+def weighed(fast: "Tensor", deep: "Tensor", targets: "Tensor", fallback: int | None = None) -> tuple[float, float]:
     """Return the shares of both stages under which requests that neither has learned from are likeliest.
 
     Args:
         fast: probabilities, [requests, members].
         deep: logits, [requests, members].
         targets: how far each member is the right one, [requests, members].
+        fallback: place of the member whose requests are nobody's, see `joined`.
     """
     shares = torch.zeros(2, requires_grad=True)
     optimiser = torch.optim.Adam([shares], 0.05)
     for _ in range(200):
-        powers = shares.exp()
-        logits = powers[0] * fast.clamp(min=1e-9).log() + powers[1] * deep.log_softmax(-1)
         optimiser.zero_grad()
-        cross_entropy(logits, targets).backward()
+        cross_entropy(joined(fast, deep, shares.exp(), fallback), targets).backward()
         optimiser.step()
     fast_share, deep_share = shares.detach().exp().tolist()
     return fast_share, deep_share
 
 
-def certainty(fast: "Tensor", deep: "Tensor", shares: tuple[float, float], labels: "Tensor") -> float:
+def certainty(fast: "Tensor", both: "Tensor", labels: "Tensor") -> float:
     """Return the least certainty from which on the fast stage may decide alone.
 
     There the whole cascade is wrong for at most a share `WORSE` of the requests more than both stages together are, and
     no more than a share ``1 - ASKED`` is decided without the deep stage.
+
+    Args:
+        fast: probabilities, [requests, members].
+        both: logits of both stages together, [requests, members].
+        labels: the number of the right member of each, [requests].
     """
     sure, alone = fast.max(-1)
-    both = joined(fast, deep, shares).argmax(-1)
     order = sure.argsort(descending=True)
-    lost = ((both == labels).int() - (alone == labels).int())[order].cumsum(0)
+    lost = ((both.argmax(-1) == labels).int() - (alone == labels).int())[order].cumsum(0)
     allowed = (lost <= WORSE * len(labels)).nonzero()
     return max(float(sure[order][allowed[-1]]), float(sure.quantile(ASKED))) if len(allowed) else 2.0
 

@@ -30,8 +30,8 @@ class RouterCard(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    schema_version: Literal[2, 3] = 3
-    """Those of the second have no tuned encoder."""
+    schema_version: Literal[2, 3, 4] = 4
+    """Those of the second have no tuned encoder, and none before the fourth says whose is what is nobody's."""
     members: Annotated[tuple[Slug, ...], Field(min_length=2)]
     group_of: tuple[Annotated[int, Field(ge=0)], ...]
     """The number of each member's group."""
@@ -47,13 +47,17 @@ class RouterCard(BaseModel):
     """How much the fast and the deep stage count where both were asked: exponents of their probabilities."""
     ordinary: tuple[Slug, ...] = ()
     """Members whose names are words of their requests, so that to name one is not to call it."""
+    fallback: Slug | None = None
+    """Whose requests are nobody's, of which the deep stage alone was told; None where it was told of none."""
     made: dict[str, Any] = {}
     """How it was fitted: examples, seed, settings, seconds."""
 
     @model_validator(mode="after")
-    def _each_has_a_group(self) -> Self:
+    def _knows_its_members(self) -> Self:
         if len(self.members) != len(self.group_of):
             raise ValueError(f"{len(self.members)} members and {len(self.group_of)} groups of members")
+        if self.fallback is not None and self.fallback not in self.members:
+            raise ValueError(f"fallback {self.fallback!r} is none of the members")
         return self
 
 

@@ -206,10 +206,19 @@ class TestFile:
         with pytest.raises(BadSettings, match="do not fit its card"):
             HierarchicalRouter(file.model_copy(update={"tensors": shorter}), base, write_crew_of(tmp_path))
 
-    def test_a_member_without_a_group_is_refused(self, file: RouterTensors, tmp_path: Path) -> None:
+    @pytest.mark.parametrize(
+        ("changed", "why"),
+        [
+            ({"group_of": (0, 1)}, "3 members and 2 groups of members"),
+            ({"fallback": "cook"}, "fallback 'cook' is none of the members"),
+        ],
+    )
+    def test_a_card_that_contradicts_itself_is_refused(
+        self, changed: dict[str, object], why: str, file: RouterTensors, tmp_path: Path
+    ) -> None:
         path = tmp_path / "router.safetensors"
-        write_router(path, file.card.model_copy(update={"group_of": (0, 1)}), file.tensors)
-        with pytest.raises(BadSettings, match="3 members and 2 groups of members"):
+        write_router(path, file.card.model_copy(update=changed), file.tensors)
+        with pytest.raises(BadSettings, match=why):
             read_router(path)
 
     @pytest.mark.parametrize("data", [b"", b"{}", b"\x02\0\0\0\0\0\0\0{}", b"\xff" * 64, b"\x08\0\0\0\0\0\0\0[[[[[[[["])
@@ -249,12 +258,25 @@ class TestWeighing:
     def test_a_fast_stage_that_guesses_is_never_trusted_alone_and_one_that_knows_often(self) -> None:
         for good, trusted in (("fast", True), ("deep", False)):
             fast, deep = self.stages(good)
-            shares = weighed(fast, deep, torch.eye(3)[self.labels])
-            alone = float((fast.amax(-1) >= certainty(fast, deep, shares, self.labels)).float().mean())
+            both = joined(fast, deep, weighed(fast, deep, torch.eye(3)[self.labels]))
+            alone = float((fast.amax(-1) >= certainty(fast, both, self.labels)).float().mean())
             assert alone == pytest.approx(1 - ASKED, abs=0.01) if trusted else alone < 0.1
 
     def test_a_newcomer_keeps_its_lead_over_the_others(self) -> None:
         fast, deep = torch.tensor([[0.7, 0.3]]), torch.tensor([[1.0, 2.0, 4.0]])
         both = joined(fast, deep, (0.5, 1.0))
         assert both.argmax(-1).tolist() == [2]
-        assert torch.allclose(joined(fast, deep[:, :2], (0.5, 1.0)).log().diff(), both[:, :2].log().diff(), atol=1e-5)
+        assert torch.allclose(joined(fast, deep[:, :2], (0.5, 1.0)).diff(), both[:, :2].diff(), atol=1e-5)
+
+    def test_the_fast_stage_counts_by_how_likely_a_request_is_somebodys(self) -> None:
+        fast, clerk = torch.tensor([[0.9, 0.05, 0.05]]).repeat(3, 1), 2
+        deep = torch.tensor([[0.0, 1.0, -50.0], [0.0, 1.0, 1.3], [0.0, 1.0, 50.0]])
+        lead = (joined(fast, deep, (1.0, 1.0), clerk) @ torch.tensor([1.0, -1.0, 0.0])).tolist()
+        without = (joined(fast, deep, (1.0, 1.0)) @ torch.tensor([1.0, -1.0, 0.0])).tolist()
+        assert lead[0] == pytest.approx(without[0])
+        assert without[0] > lead[1] > lead[2] == pytest.approx(-1.0, abs=1e-5)
+
+    def test_a_newcomer_makes_a_request_somebodys(self) -> None:
+        fast, deep = torch.tensor([[0.9, 0.1]]), torch.tensor([[0.0, 2.0, 9.0]])
+        alone, beside = joined(fast, deep[:, :2], (1.0, 1.0), 1), joined(fast, deep, (1.0, 1.0), 1)
+        assert float(beside[0, 0] - beside[0, 1]) > float(alone[0, 0] - alone[0, 1])

@@ -78,6 +78,7 @@ def test_the_deep_stage_alone_is_told_whose_open_work_is(base: Base) -> None:
     """Its words are the mate's, in an order that nobody else's have."""
     texts = [" ".join(reversed(asked("mate", number).split())) for number in range(80)]
     told = cascade(base, open_work=[Example(message=text, member="clerk", source="open") for text in texts])
+    assert (told.card.fallback, cascade(base).card.fallback) == ("clerk", None)
     clerk, mate = (list(GROUP_OF).index(name) for name in ("clerk", "mate"))
     deep = torch.cat([told.look(text).logits for text in texts])
     fine = told.fast.decide(texts).members.fine
