@@ -252,8 +252,8 @@ def _worth_by_member(worth: Sequence[Worth]) -> str:
 
 
 def _unseen(unseen: Mapping[str, Foreign], first: str, alike: Sequence[str], fallback: str) -> Iterator[str]:
-    lines = []
-    for name, each in {**unseen, "together": together(list(unseen.values()))}.items():
+    lines, every_set = [], together(list(unseen.values()))
+    for name, each in {**unseen, "together": every_set}.items():
         found = each.figures()
         of_routers, of_members = found["routers"], found["members"]
         single = each.single(but=fallback)
@@ -264,5 +264,4 @@ def _unseen(unseen: Mapping[str, Foreign], first: str, alike: Sequence[str], fal
     more = f"more than {fallback}"
     yield table(("work", "rows", *routers, fallback, "best single", more), lines)
     if len(alike) > 1:
-        all_sets = together(list(unseen.values()))
-        yield table(("fit", more), [(name, nats(all_sets.over(name, fallback))) for name in alike])
+        yield table(("fit", more), [(name, nats(every_set.over(name, fallback))) for name in alike])

@@ -78,9 +78,7 @@ def make_router(
         MissingExtra: scikit-learn is not installed.
     """
     settings, members, group_of = settings or FitSettings(), tuple(group_of), _numbered(group_of)
-    called = _called(examples, members)
-    named = (labelled(part, members, heard, settings.temperature) for part in (examples, dev, open_work))
-    known, weighing, nobodys = (as_read(part, called) for part in named)
+    called, (known, weighing, nobodys) = _told((examples, dev, open_work), members, heard, settings)
     reading = partial(_reading, encoder, settings.depth, kept, called, on_step)
     deep, adapter, read = _fit_deep(_both(known, nobodys), weighing, stays, encoder, reading, settings, seed, on_step)
     guessed = _guessed(deep, [*nobodys.messages, *unlabelled], read, called)
@@ -107,6 +105,17 @@ def _numbered(group_of: Mapping[str, int]) -> Mapping[str, int]:
     """Return members with the numbers of their groups, none of which is left out: one with no member has no odds."""
     used = sorted(set(group_of.values()))
     return {name: used.index(number) for name, number in group_of.items()}
+
+
+def _told(
+    parts: Sequence[Sequence[Example]],
+    members: Sequence[str],
+    heard: Mapping[str, Sequence[float]] | None,
+    settings: FitSettings,
+) -> tuple[list[str], list[Labelled]]:
+    """Return the members whose names call them, by the first part, and all parts, labelled, as a router reads them."""
+    called = _called(parts[0], members)
+    return called, [as_read(labelled(part, members, heard, settings.temperature), called) for part in parts]
 
 
 def _called(examples: Sequence[Example], members: Sequence[str]) -> list[str]:
