@@ -44,8 +44,10 @@ class Asker:
     async def first_ms(self, member: Member) -> float | None:
         """Return milliseconds to the first token; None where there was none."""
         self._number += 1
-        messages = (Message(role="system", content=f"{self._number} is your number."),)
-        messages += (Message(role="user", content="Say something."),)
+        messages = (
+            Message(role="system", content=f"{self._number} is your number."),
+            Message(role="user", content="Say something."),
+        )
         prompt = Prompt(member=member.name, messages=messages, sampling=member.persona.sampling)
         started = time.perf_counter()
         try:

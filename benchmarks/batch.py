@@ -1,6 +1,6 @@
 """What a job costs beyond its tokens: rows a second, memory, and what a second replica of the engine brings.
 
-usage: python -m benchmarks.batch [--rows 100000] [--few 1000] [--rounds 5] [--round-rows 2000]
+usage: python benchmarks/batch.py [--rows 100000] [--few 1000] [--rounds 5] [--round-rows 2000]
 
 The scripted engine answers at once, so that all that is left is the job: reading, routing, two seats, verdict, every
 durable write of the ledger (SQLite on the disk of the current folder, synchronous=FULL) and of the results (fsync).
@@ -26,7 +26,8 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.turn_overhead import EvenRouter, _bare_graph
+from turn_overhead import EvenRouter, _bare_graph
+
 from consilium import Council, Job, ScriptedEngine
 from consilium.engines.protocol import Delta, Prompt, Spoken
 from consilium.errors import EngineBusy
@@ -106,7 +107,7 @@ async def run_job(folder: Path, rows: int, replicas: int) -> dict[str, float]:
 def in_child(rows: int, replicas: int = 0) -> dict[str, float]:
     """Do so in a process of its own."""
     with tempfile.TemporaryDirectory(dir=".") as folder:
-        command = [sys.executable, "-m", "benchmarks.batch", "--child", folder, str(rows), str(replicas)]
+        command = [sys.executable, __file__, "--child", folder, str(rows), str(replicas)]
         found = subprocess.run(command, check=True, capture_output=True, text=True)  # noqa: S603 -- our own
         figures: dict[str, float] = json.loads(found.stdout.splitlines()[-1])
         return figures

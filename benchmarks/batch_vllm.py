@@ -1,6 +1,6 @@
 """A job against a real server: tokens a second of a batch job, over those of the `openai` client by itself.
 
-usage: python -m benchmarks.batch_vllm --data ../shared/data/house [--rows 200] [--rounds 2] [--concurrency 16]
+usage: python benchmarks/batch_vllm.py --data ../shared/data/house [--rows 200] [--rounds 2] [--concurrency 16]
 
 Starts a vLLM server of the shipped members on this CPU and ends it. The rows are requests of the house, as many for
 each member that has an adapter and draws no drafts, and each names its member. The client sends the same prompts with
@@ -21,8 +21,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import openai
+from served import request, served
 
-from benchmarks.served import request, served
 from consilium import Council, Job
 from consilium.members.catalogue import Catalogue, Member
 from consilium.settings import data_folder

@@ -1,6 +1,6 @@
 """Online learning when two members swap adapters: real members, real rows, outcomes by the house metrics.
 
-usage: python -m benchmarks.learning_drift --data ../shared/data/house [--router FILE] [--sample 24] [--seeds 10]
+usage: python benchmarks/learning_drift.py --data ../shared/data/house [--router FILE] [--sample 24] [--seeds 10]
 
 First every member in question, and the bare base, answers a sample of the held-out rows of the works in question, once:
 answers are kept, and a run that is cut off goes on. The two of ``--swap`` also answer with each other's adapter under

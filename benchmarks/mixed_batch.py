@@ -16,6 +16,8 @@ import statistics
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any
 
 import torch
 from crew import crew
@@ -35,12 +37,14 @@ SIZES = (1, 3, 8)
 
 def spoken(model: torch.nn.Module, ids: torch.Tensor, tokens: int, **how: object) -> list[list[int]]:
     """Return what transformers' ``generate`` says."""
+    generate: Any = model.generate  # which nn.Module does not promise
     with torch.inference_mode():
-        said = model.generate(
+        said: torch.Tensor = generate(
             input_ids=ids, attention_mask=torch.ones_like(ids), do_sample=False,
             min_new_tokens=tokens, max_new_tokens=tokens, **how,
         )  # fmt: skip
-    return said[:, ids.shape[1] :].tolist()
+    spoken: list[list[int]] = said[:, ids.shape[1] :].tolist()
+    return spoken
 
 
 class Ours:
@@ -101,9 +105,9 @@ def measure(arguments: argparse.Namespace) -> Iterator[tuple[str, float]]:
             ids = torch.randint(1_000, 40_000, (size, arguments.prompt_tokens), generator=generator)
             names = [member.content_name for member in members[:size]]
             rivals: dict[str, Callable[[], list[list[int]]]] = {
-                "base": lambda ids=ids: spoken(bare, ids, arguments.tokens),
-                "peft": lambda ids=ids, names=names: spoken(mixed, ids, arguments.tokens, adapter_names=names),
-                "mixed": lambda ids=ids, size=size: ours.speak(ids, arguments.tokens, members[:size]),
+                "base": partial(spoken, bare, ids, arguments.tokens),
+                "peft": partial(spoken, mixed, ids, arguments.tokens, adapter_names=names),
+                "mixed": partial(ours.speak, ids, arguments.tokens, members[:size]),
             }
             said = {}
             for name, speak in rivals.items():

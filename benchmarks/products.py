@@ -39,25 +39,27 @@ def main() -> None:
     weights = [torch.randn(outputs, inputs) * 0.02 for _ in range(LAYERS) for inputs, outputs in SHAPES]
     packed = [torch.ops.quantized.linear_prepack_fp16(weight, None) for weight in weights]
     halves = [weight.bfloat16() for weight in weights]
+
+    def kernels(rows: int) -> dict[str, Callable[[], object]]:
+        xs = {inputs: torch.randn(rows, inputs) for inputs, _ in SHAPES}
+        small = {inputs: x.bfloat16() for inputs, x in xs.items()}
+        return {
+            "mkl": lambda: [linear(xs[w.shape[1]], w) for w in weights],
+            "onednn": lambda: [
+                torch.ops.mkldnn._linear_pointwise(xs[w.shape[1]], w, None, "none", [], "") for w in weights
+            ],
+            "fbgemm_fp16": lambda: [
+                torch.ops.quantized.linear_dynamic_fp16(xs[w.shape[1]], p) for w, p in zip(weights, packed, strict=True)
+            ],
+            "bfloat16": lambda: [linear(small[w.shape[1]], w) for w in halves],
+        }
+
     found: dict[str, dict[int, float]] = {"mkl": {}, "onednn": {}, "fbgemm_fp16": {}, "bfloat16": {}}
     with torch.inference_mode():
         for rows in arguments.rows:
-            xs = {inputs: torch.randn(rows, inputs) for inputs, _ in SHAPES}
-            small = {inputs: x.bfloat16() for inputs, x in xs.items()}
-            kernels: dict[str, Callable[[], object]] = {
-                "mkl": lambda xs=xs: [linear(xs[w.shape[1]], w) for w in weights],
-                "onednn": lambda xs=xs: [
-                    torch.ops.mkldnn._linear_pointwise(xs[w.shape[1]], w, None, "none", [], "") for w in weights
-                ],
-                "fbgemm_fp16": lambda xs=xs: [
-                    torch.ops.quantized.linear_dynamic_fp16(xs[w.shape[1]], p)
-                    for w, p in zip(weights, packed, strict=True)
-                ],
-                "bfloat16": lambda small=small: [linear(small[w.shape[1]], w) for w in halves],
-            }
-            for name, run in kernels.items():
+            for name, run in kernels(rows).items():
                 found[name][rows] = round(least_ms(run), 1)
-            print(f"{rows:4} rows   " + "   ".join(f"{name} {found[name][rows]:6.1f} ms" for name in kernels))
+            print(f"{rows:4} rows   " + "   ".join(f"{name} {spans[rows]:6.1f} ms" for name, spans in found.items()))
     print(json.dumps(found))
 
 

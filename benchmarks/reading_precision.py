@@ -22,9 +22,9 @@ from consilium.evaluation.arms import seated
 from consilium.evaluation.tasks import Tasks
 from consilium.members.base import open_base
 from consilium.members.catalogue import Catalogue
-from consilium.settings import Settings
+from consilium.settings import Precision, Settings
 
-PRECISIONS = ("float32", "bfloat16")
+PRECISIONS: tuple[Precision, ...] = ("float32", "bfloat16")
 
 
 def asked(catalogue: Catalogue, members: Sequence[str], data: list[Path], rows: int) -> list[Continuation]:
@@ -49,7 +49,7 @@ async def main() -> None:
     catalogue, base = Catalogue.load(settings.personas), open_base(settings.base, cache=settings.cache_dir)
     members = arguments.members.split(",")
     continuations = asked(catalogue, members, arguments.data, arguments.rows)
-    spans: dict[str, list[float]] = {precision: [] for precision in PRECISIONS}
+    spans: dict[Precision, list[float]] = {precision: [] for precision in PRECISIONS}
     nats: dict[str, list[float]] = {}
     async with AsyncExitStack() as stack:
         engines = {

@@ -132,8 +132,8 @@ def sgd(file: Path, base: Base, work: Path) -> dict[str, float]:
     for number, dialogue in enumerate(dialogues):
         parts[(0, 0, 0, 1, 2, 2)[number % 6]].append(dialogue)
     fit, dev = ([each for dialogue in part for each in opening(dialogue)] for part in parts[:2])
-    stays = [turn.message for dialogue in parts[0] for turn in continuing(dialogue)]
-    cascade = made(fit, dev, dict.fromkeys(names, 0), base, work, stays)
+    continued = [turn.message for dialogue in parts[0] for turn in continuing(dialogue)]
+    cascade = made(fit, dev, dict.fromkeys(names, 0), base, work, continued)
     right, at_once, stays, latencies = [], [], [], []
     for dialogue in parts[2]:
         sat, waiting = "", None

@@ -20,6 +20,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
+from typing import Literal, TypeAlias
 
 import numpy as np
 import torch
@@ -48,7 +49,8 @@ from consilium.training.data import data_of
 from consilium.training.rows import Row
 
 PATHS = ("fine", "coarse", "mixed")
-REGULARISERS = ("gjs", "balance", "none")
+Regulariser: TypeAlias = Literal["gjs", "balance", "none"]
+REGULARISERS: tuple[Regulariser, ...] = ("gjs", "balance", "none")
 LONG = "Find every shell script below this folder that was changed last week and make it executable. " * 4
 
 
@@ -181,7 +183,7 @@ def halves(found: Sequence[Fitted]) -> str:
     return table(("requests", "fine", "coarse", "both", "both - fine", "both - coarse"), lines)
 
 
-def losses(found: Mapping[str, Sequence[Fitted]]) -> str:
+def losses(found: Mapping[Regulariser, Sequence[Fitted]]) -> str:
     """Return a table of regularisers."""
     lines = []
     for kind in found["gjs"][0].trials["mixed"]:

@@ -125,7 +125,7 @@ def main() -> None:
     crowd, few = (statistics.median(timed(decide(invented(count, fast)))) for count in (1_000, 16))
     sentence = statistics.median(timed(lambda: minilm.encode([long]), 50))
     readers = {"deep": lambda: both.look(short), "plain": plain(short, file.card.depth, base)}
-    spans = {}
+    spans: dict[str, float] = {}
     for threads, suffix in ((2, "_2_ms"), (1, "_ms")):
         torch.set_num_threads(threads)
         spans |= {name + suffix: statistics.median(timed(read, 50)) for name, read in readers.items()}

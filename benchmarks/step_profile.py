@@ -10,15 +10,16 @@ step, by kind of operator; the last line is JSON.
 import argparse
 import json
 import time
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Callable
 
 import torch
 from crew import crew
-from mixed_batch import Ours, peft_model, spoken
+from mixed_batch import Ours, spoken
 
 from consilium.members.base import BUILT_IN, open_base
 from consilium.settings import Settings
+from consilium.testing.peft import peft_model
 
 ROWS = 8
 KINDS = {
@@ -37,7 +38,7 @@ KINDS = {
 """Operators by kind. PEFT's adapters are plain products too: what they take is in ``weights``."""
 
 
-def profiled(speak: Callable[[], object]) -> Counter[str]:
+def profiled(speak: Callable[[], object]) -> dict[str, float]:
     """Return milliseconds by kind of operator; ``all`` is the time by the clock without the profiler."""
     started = time.perf_counter()
     speak()
@@ -45,7 +46,7 @@ def profiled(speak: Callable[[], object]) -> Counter[str]:
     with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU]) as profile:
         speak()
     kinds = {name: kind for kind, names in KINDS.items() for name in names}
-    found: Counter[str] = Counter(all=passed)
+    found = defaultdict(float, all=passed)
     for operator in profile.key_averages():
         found[kinds.get(operator.key, "other operators")] += operator.self_cpu_time_total / 1_000
     return found

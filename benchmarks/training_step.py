@@ -18,6 +18,7 @@ import time
 from contextlib import nullcontext
 from pathlib import Path
 from types import MethodType
+from typing import Any
 
 import torch
 from transformers import TrainerCallback
@@ -57,19 +58,23 @@ class Watch(TrainerCallback):
         """Stop it."""
         self.seconds.append(time.perf_counter() - self._started)
 
-    def on_log(self, *_: object, logs: dict[str, float], **__: object) -> None:
+    def on_log(self, *_: object, **told: Any) -> None:  # noqa: ANN401 -- transformers' own
         """Take down the loss."""
-        if "loss" in logs:
-            self.losses.append(logs["loss"])
+        if "loss" in told["logs"]:
+            self.losses.append(told["logs"]["loss"])
+
+
+def _unfused(model: torch.nn.Module) -> int:
+    """Leave adapters as PEFT has them."""
+    return 0
 
 
 def measure(way: str, base: Base, steps: int) -> tuple[float, float]:
     """Return seconds a step, and the loss of the last."""
-    adapted.fuse_adapters = fuse_adapters if way in OURS else lambda _model: 0
+    adapted.fuse_adapters = fuse_adapters if way in OURS else _unfused
     with tempfile.TemporaryDirectory() as work:
-        trainer = recipe._trainer(
-            Recipe(), lessons("You keep the harbour's book.", ROWS), (), base, Path(work), 0, begun=False
-        )
+        told = lessons("You keep the harbour's book.", ROWS)
+        trainer: Any = recipe._trainer(Recipe(), told, (), base, Path(work), 0, None, begun=False)
         trainer.args.max_steps, trainer.args.logging_steps = steps, 1
         if way != "consilium":
             trainer.data_collator = DataCollatorForLanguageModeling(trainer.processing_class.pad_token_id)

@@ -30,7 +30,7 @@ def assembled(tokens: int) -> tuple[Council, list[str]]:
     """Return a council of eight adapted members and the bare base, and the names of the eight."""
     parts = Council.open(ledger=MemoryLedger(), deadline_s=600.0).parts
     members = [speaking(member, tokens) for member in in_passing(lambda: crew(max(SEATS)))]
-    catalogue = replace(parts.catalogue, members=parts.catalogue.members | {m.name: m for m in members})
+    catalogue = replace(parts.catalogue, members={**parts.catalogue.members, **{m.name: m for m in members}})
     from consilium.engines.embedded.engine import EmbeddedEngine
     from consilium.members.base import open_base
     from consilium.routing.centroid import CentroidRouter

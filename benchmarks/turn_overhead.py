@@ -37,14 +37,16 @@ MEMBERS = ["operator", "dispatcher", "philosopher", "cynic"]
 class EvenRouter:
     """Seats the first members of the catalogue, in no time."""
 
+    def __init__(self) -> None:
+        self._names: list[str] = []
+
     def digest(self) -> str:
         """Return a constant."""
         return "0" * 64
 
     async def route(self, request: Request) -> Decision:
         """Seat as many as may sit."""
-        names = list(Catalogue.load(data_folder("personas")).members) if not hasattr(self, "names") else self.names
-        self.names = names
+        self._names = names = self._names or list(Catalogue.load(data_folder("personas")).members)
         scores = {name: 1 / len(names) for name in names}
         seats = shares(scores, names[: request.seats])
         return Decision(
@@ -80,10 +82,10 @@ class _State(TypedDict, total=False):
 
 @asynccontextmanager
 async def _bare_graph(saver_file: Path | None, saved: bool, seats: int) -> AsyncIterator[Any]:
-    async def node(_state: object) -> dict[str, list[str]]:
+    async def node(_state: _State) -> dict[str, list[str]]:
         return {"said": ["x"]}
 
-    graph = StateGraph(_State)
+    graph: Any = StateGraph(_State)  # whose overloads take no node by a name and of a state with no input of its own
     for name in ("route", "speak", "deliberate", "conclude", "record"):
         graph.add_node(name, node)
     graph.add_edge(START, "route")
