@@ -67,8 +67,6 @@ class Seen:
     """Of members and newcomers, [1, members]."""
     staying: "Tensor"
     """How likely the message leaves it with whoever has just answered, [1]."""
-    points: "Tensor"
-    """Where it lies in the space that members are told apart in, [1, directions]."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,7 +137,7 @@ class Cascade:
         if sat in names:
             stay, there = float(seen.staying), torch.eye(len(names))[[names.index(sat)]]
             scores = (1 - stay) * scores + stay * there
-        regrets = self._regret.expected(scores, seen.points, caution=sat not in names)
+        regrets = self._regret.expected(scores, caution=sat not in names)
         return Scores(
             scores=self._named(scores),
             fast=fast,
@@ -156,11 +154,7 @@ class Cascade:
         """Return what the deep stage alone makes of a message, as it is `read`."""
         with self._lock:
             states = self._reading()([message])
-            return Seen(
-                logits=self._deep.logits(states),
-                staying=self._deep.staying(states),
-                points=self._deep.points(states),
-            )
+            return Seen(logits=self._deep.logits(states), staying=self._deep.staying(states))
 
     def _named(self, row: "Tensor") -> dict[str, float]:
         """Return what is known of each member, [1, members], by name."""
@@ -212,7 +206,7 @@ def _try_out(stage: FastStage, deep: DeepPath, regret: Regret, shares: tuple[flo
     scores = joined(stage.decide(["?"]).members.mixed, deep.logits(states), shares).softmax(-1)
     deep.staying(states)
     deep.references.float() @ (deep.centres + deep.weights).T  # what members that are added would need
-    if (lost := regret.expected(scores, deep.points(states))).shape != scores.shape:
+    if (lost := regret.expected(scores)).shape != scores.shape:
         raise RuntimeError(f"regrets {tuple(lost.shape)} for scores {tuple(scores.shape)}")
 
 

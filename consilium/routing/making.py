@@ -85,7 +85,7 @@ def make_router(
     stage = fit_fast(known, weighing, group_of, encoder, settings, guessed=guessed, seed=seed, on_step=on_step)
     fallback = members.index(open_work[0].member) if open_work else None
     certain, shares, decided = _together(stage, deep, weighing, read, fallback)
-    regret = _fit_regret(examples, open_work, heard or {}, members, fallback, deep, read, decided)
+    regret = _fit_regret(examples, open_work, heard or {}, members, fallback, decided)
     parts = {"examples": examples, "open_work": open_work, "unlabelled": unlabelled, "heard": heard or (), "dev": dev}
     card = RouterCard(
         members=members,
@@ -171,20 +171,18 @@ def _together(
     dev: Labelled,
     read: "Callable[[Sequence[str]], Tensor]",
     fallback: int | None,
-) -> "tuple[float, tuple[float, float], tuple[Tensor, Tensor, Tensor, Tensor]]":
+) -> "tuple[float, tuple[float, float], tuple[Tensor, Tensor]]":
     """Return how both stages decide together, and what comes of that.
 
     From which certainty on the fast one decides alone; the shares of both where it does not; and of requests that
-    neither has learned from the scores, where the deep stage sees them, whether it is asked, and who is right.
+    neither has learned from the scores, and who is right.
     """
-    fast, states = stage_shares(stage, dev.messages), read(dev.messages)
-    logits = deep.logits(states)
+    fast, logits = stage_shares(stage, dev.messages), deep.logits(read(dev.messages))
     shares = weighed(fast, logits, dev.targets, fallback)
     both = joined(fast, logits, shares, fallback)
     certain = certainty(fast, both, dev.labels)
-    alone = fast.amax(-1) >= certain
-    scores = torch.where(alone[:, None], fast, both.softmax(-1))
-    return certain, shares, (scores, deep.points(states), alone, dev.labels)
+    scores = torch.where(fast.amax(-1, keepdim=True) >= certain, fast, both.softmax(-1))
+    return certain, shares, (scores, dev.labels)
 
 
 def _fit_regret(
@@ -193,16 +191,13 @@ def _fit_regret(
     heard: Mapping[str, Sequence[float]],
     members: Sequence[str],
     fallback: int | None,
-    deep: DeepPath,
-    read: "Callable[[Sequence[str]], Tensor]",
-    decided: "tuple[Tensor, Tensor, Tensor, Tensor]",
+    decided: "tuple[Tensor, Tensor]",
 ) -> Regret:
     """Return what seats may lose, by those of the examples whose references were heard, each once."""
     rows = list({each.message: each for each in (*examples, *open_work) if each.message in heard}.values())
     if not rows:
-        return Regret.alike(*deep.weights.shape)
+        return Regret.alike(len(members))
     found = Heard(
-        points=deep.points(read([each.message for each in rows])),
         members=torch.tensor([members.index(each.member) for each in rows]),
         sources=[each.source for each in rows],
         nats=torch.tensor([heard[each.message] for each in rows]),

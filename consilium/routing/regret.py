@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Self
 
 import torch
 
-from consilium.routing.deep import regression
 from consilium.routing.selection import LEAST_GAIN
 
 if TYPE_CHECKING:
@@ -22,57 +21,37 @@ LOST = 0.01
 """Share of the requests that may lose their right member to caution."""
 ODDS = tuple(2 ** (step / 2) for step in range(15))
 """Of which caution is chosen."""
-_PENALTY = 0.2
-"""Of large weights (L2), of which few rows must do for many."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Heard:
     """Rows whose reference every member has heard."""
 
-    points: "Tensor"
-    """Where the deep stage sees them, [rows, directions]."""
     members: "Tensor"
     """Whose kind of work each is, [rows]."""
     sources: Sequence[str]
-    """Where each comes from: the fallback's kind of work is nobody's, and each source of it a kind of its own."""
+    """Where each comes from: of a kind of work, each source counts as much as another."""
     nats: "Tensor"
     """How likely each member finds the reference, in nats a token, [rows, members]."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Regret:
-    """Mean regret of each member at each member's kind of work, and at the kinds of work that are nobody's.
-
-    A regression over the deep stage's points tells those apart.
-    """
+    """Mean regret of each member at each member's kind of work; the fallback's is what is nobody's."""
 
     means: "Tensor"
     """Of the second where the work is the first's, in nats a token, [members, members]."""
     fallback: "Tensor"
     """Place of the member whose kind of work is nobody's, []; -1 where there is none."""
-    of_nobody: "Tensor"
-    """Mean regrets at nobody's work, [kinds, members]; no kinds where nobody was heard at it."""
-    weights: "Tensor"
-    """Of the regression, [kinds, directions]."""
-    bias: "Tensor"
-    """[kinds]."""
     caution: "Tensor"
     """How much likelier it is taken to be nobody's work than the scores say, in odds, []: they know little of what they
     were not fitted on, and a member that speaks where it should not loses more than the fallback does. It is weighed on
     requests that come first; most of what is said after an answer is for a member."""
 
     @classmethod
-    def alike(cls, members: int, directions: int) -> Self:
+    def alike(cls, members: int) -> Self:
         """Return what is known where nobody was heard: one wrong member loses as much as another."""
-        return cls(
-            means=1 - torch.eye(members),
-            fallback=torch.tensor(-1),
-            of_nobody=torch.zeros(0, members),
-            weights=torch.zeros(0, directions),
-            bias=torch.zeros(0),
-            caution=torch.tensor(1.0),
-        )
+        return cls(means=1 - torch.eye(members), fallback=torch.tensor(-1), caution=torch.tensor(1.0))
 
     @classmethod
     def fit(cls, heard: Heard, fallback: int | None) -> Self:
@@ -87,65 +66,41 @@ class Regret:
         lost = (heard.nats.amax(-1, keepdim=True) - heard.nats).clamp(max=MOST)
         means = torch.full((lost.shape[-1], lost.shape[-1]), torch.nan)
         for member in torch.unique(heard.members).tolist():
-            means[member] = lost[heard.members == member].mean(0)
-        unlearned = replace(cls.alike(len(means), heard.points.shape[-1]), means=_whole(means))
-        if fallback is None or not (heard.members == fallback).any():
-            return unlearned
-        nobodys = (heard.members == fallback).nonzero().squeeze(1)
-        sources = [heard.sources[place] for place in nobodys.tolist()]
-        kinds = sorted(set(sources))
-        targets = torch.eye(len(kinds))[[kinds.index(source) for source in sources]]
-        alike = targets / targets.mean(0) / len(kinds)  # each kind counts as much as another
-        weights, bias = regression(heard.points[nobodys], alike, _PENALTY)
-        of_nobody = targets.T @ lost[nobodys] / targets.sum(0)[:, None]
-        means[fallback] = of_nobody.mean(0)
-        return replace(
-            unlearned,
-            means=_whole(means),
-            fallback=torch.tensor(fallback),
-            of_nobody=of_nobody,
-            weights=weights,
-            bias=bias,
-        )
+            of_each: dict[str, list[Tensor]] = {}
+            for place in (heard.members == member).nonzero().squeeze(1).tolist():
+                of_each.setdefault(heard.sources[place], []).append(lost[place])
+            means[member] = torch.stack([torch.stack(part).mean(0) for part in of_each.values()]).mean(0)
+        known = fallback is not None and bool((heard.members == fallback).any())
+        return replace(cls.alike(len(means)), means=_whole(means), fallback=torch.tensor(fallback if known else -1))
 
-    def expected(self, scores: "Tensor", points: "Tensor | None" = None, *, caution: bool = True) -> "Tensor":
+    def expected(self, scores: "Tensor", *, caution: bool = True) -> "Tensor":
         """Return what seating each member is expected to lose, in nats a token, [requests, members].
 
         Args:
             scores: how likely each member is the right one, [requests, members]; newcomers, at whose work nobody was
                 heard, come last.
-            points: where the deep stage sees the requests, [requests, directions]; None where it was not asked.
             caution: whether to raise the odds that it is nobody's work.
         """
-        means = _grown(self.means, scores.shape[-1])
-        if self.fallback < 0:
-            return scores @ means
-        place, known = int(self.fallback), self.of_nobody.shape[-1]
         odds = torch.ones(scores.shape[-1])
-        odds[place] = self.caution if caution else 1.0
-        weighed = scores * odds / (scores * odds).sum(-1, keepdim=True)
-        found = weighed @ means
-        if points is not None:
-            kinds = (points @ self.weights.T + self.bias).softmax(-1)
-            found[:, :known] += weighed[:, [place]] * (kinds @ self.of_nobody - means[place, :known])
-        return found
+        if caution and self.fallback >= 0:
+            odds[self.fallback] = self.caution
+        weighed = scores * odds
+        return weighed / weighed.sum(-1, keepdim=True) @ _grown(self.means, scores.shape[-1])
 
-    def cautious(self, scores: "Tensor", points: "Tensor", alone: "Tensor", right: "Tensor") -> Self:
+    def cautious(self, scores: "Tensor", right: "Tensor") -> Self:
         """Return the same with as much caution as costs at most a share `LOST` of the requests their right member.
 
         Args:
             scores: of requests that nothing was fitted on, [requests, members].
-            points: theirs, [requests, directions].
-            alone: which of them the deep stage is not asked about, [requests].
             right: the right member of each, [requests].
         """
         tried = [replace(self, caution=torch.tensor(odds)) for odds in ODDS]
-        found = [each.first(scores, points, alone) == right for each in tried]
+        found = [each.first(scores) == right for each in tried]
         return [each for each, hits in zip(tried, found, strict=True) if (found[0] & ~hits).float().mean() <= LOST][-1]
 
-    def first(self, scores: "Tensor", points: "Tensor", alone: "Tensor") -> "Tensor":
+    def first(self, scores: "Tensor") -> "Tensor":
         """Return whose seat comes first where the caller sets no limits, as `Selection` decides, [requests]."""
-        lost = torch.where(alone[:, None], self.expected(scores), self.expected(scores, points))
+        lost = self.expected(scores)
         first = lost.argmin(-1)
         if self.fallback < 0:
             return first

@@ -30,8 +30,7 @@ class RouterCard(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    schema_version: Literal[2, 3, 4] = 4
-    """Those of the second have no tuned encoder, and none before the fourth says whose is what is nobody's."""
+    schema_version: Literal[4] = 4
     members: Annotated[tuple[Slug, ...], Field(min_length=2)]
     group_of: tuple[Annotated[int, Field(ge=0)], ...]
     """The number of each member's group."""

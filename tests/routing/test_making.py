@@ -89,15 +89,14 @@ def test_the_deep_stage_alone_is_told_whose_open_work_is(base: Base) -> None:
 def test_whose_open_work_is_and_who_does_least_harm_at_it_are_two_things(base: Base) -> None:
     texts = [f"w145 w{100 + number % 40} w146" for number in range(80)]
     likely = {"clerk": [-0.1, -2.0, -2.0], "pilot": [-2.0, -0.1, -2.0], "mate": [-4.0, -4.0, -0.1]}
-    heard = {each.message: likely[each.member] for each in EXAMPLES} | {text: [-1.0, -0.1, -8.0] for text in texts}
+    heard = {each.message: likely[each.member] for each in EXAMPLES if each.member != "clerk"}
+    heard |= {text: [-1.0, -0.1, -8.0] for text in texts}
     told = cascade(
         base, open_work=[Example(message=text, member="clerk", source="open") for text in texts], heard=heard
     )
     found = [told.scores(text) for text in texts]
     assert sum(max(each.scores, key=each.scores.__getitem__) == "clerk" for each in found) > 0.8 * len(found)
     assert sum(min(each.regrets, key=each.regrets.__getitem__) == "pilot" for each in found) > 0.8 * len(found)
-    own = told.scores(asked("clerk", 70))
-    assert min(own.regrets, key=own.regrets.__getitem__) == "clerk"
 
 
 def test_a_group_without_members_has_no_odds(base: Base) -> None:
