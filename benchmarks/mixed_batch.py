@@ -43,8 +43,8 @@ def spoken(model: torch.nn.Module, ids: torch.Tensor, tokens: int, **how: object
             input_ids=ids, attention_mask=torch.ones_like(ids), do_sample=False,
             min_new_tokens=tokens, max_new_tokens=tokens, **how,
         )  # fmt: skip
-    spoken: list[list[int]] = said[:, ids.shape[1] :].tolist()
-    return spoken
+    new: list[list[int]] = said[:, ids.shape[1] :].tolist()
+    return new
 
 
 class Ours:

@@ -20,7 +20,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
-from typing import Literal, TypeAlias
+from typing import get_args
 
 import numpy as np
 import torch
@@ -40,7 +40,7 @@ from consilium.members.catalogue import Catalogue
 from consilium.routing.addressed import without_addresses
 from consilium.routing.cascade import FastStage
 from consilium.routing.classifier import Example
-from consilium.routing.fitting import FitSettings
+from consilium.routing.fitting import FitSettings, Regulariser
 from consilium.routing.gates import GATES
 from consilium.routing.making import as_read, fit_fast, labelled
 from consilium.routing.requests import Requests, gather
@@ -49,8 +49,7 @@ from consilium.training.data import data_of
 from consilium.training.rows import Row
 
 PATHS = ("fine", "coarse", "mixed")
-Regulariser: TypeAlias = Literal["gjs", "balance", "none"]
-REGULARISERS: tuple[Regulariser, ...] = ("gjs", "balance", "none")
+REGULARISERS: tuple[Regulariser, ...] = get_args(Regulariser)
 LONG = "Find every shell script below this folder that was changed last week and make it executable. " * 4
 
 

@@ -74,6 +74,7 @@ def measure(way: str, base: Base, steps: int) -> tuple[float, float]:
     adapted.fuse_adapters = fuse_adapters if way in OURS else _unfused
     with tempfile.TemporaryDirectory() as work:
         told = lessons("You keep the harbour's book.", ROWS)
+        # trl's types promise neither PEFT's model nor that its parts may be replaced, as they are below.
         trainer: Any = recipe._trainer(Recipe(), told, (), base, Path(work), 0, None, begun=False)
         trainer.args.max_steps, trainer.args.logging_steps = steps, 1
         if way != "consilium":

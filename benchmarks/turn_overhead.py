@@ -82,10 +82,10 @@ class _State(TypedDict, total=False):
 
 @asynccontextmanager
 async def _bare_graph(saver_file: Path | None, saved: bool, seats: int) -> AsyncIterator[Any]:
-    async def node(_state: _State) -> dict[str, list[str]]:
+    async def node(state: _State) -> dict[str, list[str]]:
         return {"said": ["x"]}
 
-    graph: Any = StateGraph(_State)  # whose overloads take no node by a name and of a state with no input of its own
+    graph = StateGraph(_State)
     for name in ("route", "speak", "deliberate", "conclude", "record"):
         graph.add_node(name, node)
     graph.add_edge(START, "route")

@@ -133,7 +133,7 @@ class DeepPath:
             [_whitening(part, labels, targets.shape[-1], directions) for part in (states - mean).unbind(1)]
         )
         points = _points(states - mean, projection)
-        fitted = [regression(part, targets, _PENALTY) for part in torch.chunk(points, len(mean), -1)]
+        fitted = [_regression(part, targets, _PENALTY) for part in torch.chunk(points, len(mean), -1)]
         weights = torch.cat([each for each, _ in fitted], -1) / len(fitted)
         bias = torch.stack([each for _, each in fitted]).mean(0)
         stay_weights, stay_bias = _telling(points[:0] if stays is None else _points(stays - mean, projection), points)
@@ -285,11 +285,11 @@ def _telling(stays: "Tensor", others: "Tensor") -> "tuple[Tensor, Tensor]":
         return torch.zeros(others.shape[-1]), torch.tensor(_NEVER)
     repeated = stays.repeat(len(others) // len(stays) + 1, 1)
     labels = torch.cat([torch.zeros(len(others)), torch.ones(len(repeated))]).long()
-    weights, bias = regression(torch.cat([others, repeated]), torch.eye(2)[labels], _STAY_PENALTY)
+    weights, bias = _regression(torch.cat([others, repeated]), torch.eye(2)[labels], _STAY_PENALTY)
     return weights[1] - weights[0], bias[1] - bias[0]
 
 
-def regression(points: "Tensor", targets: "Tensor", penalty: float) -> "tuple[Tensor, Tensor]":
+def _regression(points: "Tensor", targets: "Tensor", penalty: float) -> "tuple[Tensor, Tensor]":
     """Return weights, [members, directions], and bias, [members], of logistic regression on soft targets."""
     weights = torch.zeros(targets.shape[-1], points.shape[-1], requires_grad=True)
     bias = torch.zeros(targets.shape[-1], requires_grad=True)

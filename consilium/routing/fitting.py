@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import torch
 
@@ -16,6 +16,7 @@ from consilium.routing.reading import Reader
 if TYPE_CHECKING:
     from torch import Tensor
 
+Regulariser: TypeAlias = Literal["gjs", "balance", "none"]
 CALIBRATION_STEPS = 200
 
 
@@ -41,7 +42,7 @@ class FitSettings:
     epochs: int = 5
     batch: int = 128
     learning_rate: float = 4e-3
-    regulariser: Literal["gjs", "balance", "none"] = "none"
+    regulariser: Regulariser = "none"
     """Neither HMoRA's constrained GJS loss nor load balancing gains anything here: docs/results/router-gates.md."""
     weight: float = 0.005
     """Of the regulariser; HMoRA's lambda."""
