@@ -17,6 +17,7 @@ import json
 import statistics
 import tempfile
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -53,8 +54,8 @@ def house_rows(data: Path, catalogue: Catalogue, count: int) -> list[Row]:
     return [(members[n % len(members)], _next(each[members[n % len(members)].name])) for n in range(count)]
 
 
-def _next(file: object) -> str:
-    return str(json.loads(next(file))["input"])  # type: ignore[call-overload]
+def _next(lines: Iterator[str]) -> str:
+    return str(json.loads(next(lines))["input"])
 
 
 async def by_client(url: str, rows: list[Row], concurrency: int) -> Pass:

@@ -92,7 +92,8 @@ async def scored(
         one: earned[f"{one} with {other}'s adapter"],
         other: earned[f"{other} with {one}'s adapter"],
     }
-    return tuple(np.array([found[name] for name in names]) for found in (earned, after_swap))  # type: ignore[return-value]  # two
+    before, after = (np.array([found[name] for name in names]) for found in (earned, after_swap))
+    return before, after
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -57,10 +57,10 @@ def _fuse(module: AdaptedLinear) -> None:
 
     def forward(x: Tensor) -> Tensor:
         a, b = module.lora_A[name].weight, module.lora_B[name].weight
-        y: Tensor = _AdaptedProduct.apply(x, weight, a, b, module.scaling[name])  # type: ignore[no-untyped-call]
+        y: Tensor = _AdaptedProduct.apply(x, weight, a, b, module.scaling[name])  # type: ignore[no-untyped-call]  # torch
         return y
 
-    module.forward = forward  # type: ignore[method-assign]
+    module.forward = forward  # type: ignore[method-assign]  # the module stays PEFT's
 
 
 class _AdaptedProduct(Function):

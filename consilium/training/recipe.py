@@ -214,7 +214,7 @@ def _trainer(
         peft_config=_lora(recipe),
         callbacks=[EarlyStoppingCallback(PATIENCE)] if dev else None,
     )
-    fuse_adapters(trainer.model)  # type: ignore[arg-type]
+    fuse_adapters(trainer.model)  # type: ignore[arg-type]  # trl: a model or its name; by now a model
     trainer.remove_callback(PrinterCallback)  # it would print a dictionary a step beside our own report
     return trainer
 

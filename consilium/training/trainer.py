@@ -81,7 +81,7 @@ class Trainer(SFTTrainer):
         if len(set(self._prompts)) == 1:
             sampler: Sampler[int] | None = super()._get_train_sampler(train_dataset)
             return sampler
-        lengths = [len(row) for row in self.train_dataset["input_ids"]]  # type: ignore[index]
+        lengths = [len(row) for row in self.train_dataset["input_ids"]]  # type: ignore[index]  # a list, never a stream
         return ByPrompt(self._prompts, lengths, self.args.train_batch_size, seed=self.args.seed)
 
 

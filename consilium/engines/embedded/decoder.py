@@ -233,7 +233,7 @@ def _taken_over(layer: Loaded, precision: Precision) -> Layer:
         linears = [_linear(layer, name) for name in group]
         projections.append(Projection(linears, precision))
         for linear in linears:
-            linear.weight = None  # type: ignore[assignment]
+            linear.weight = None  # type: ignore[assignment]  # frees it
     norms = [getattr(layer.self_attn, name, None) for name in ("q_norm", "k_norm")]
     return Layer(
         tuple(projections),

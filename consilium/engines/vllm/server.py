@@ -221,7 +221,7 @@ class Server:
                 temperature=0.0,
                 extra_body={"prompt_logprobs": 0, "add_special_tokens": False},
             )
-            found: list[Any] = done.choices[0].prompt_logprobs  # type: ignore[attr-defined]
+            found: list[Any] = done.choices[0].prompt_logprobs  # type: ignore[attr-defined]  # vLLM adds it
             return [float(each[str(token)]["logprob"]) for token, each in zip(ids[1:], found[1:], strict=True)]
 
     async def _pieces(
