@@ -8,7 +8,7 @@ from typing import Any
 
 from consilium.evaluation.markdown import interval, nats, percent, table
 from consilium.evaluation.routed import Routed, Tried, gain, pooled
-from consilium.evaluation.seating import Foreign, Worth, together
+from consilium.evaluation.seating import Foreign, Worth, of_oracle, together
 
 UNFAIR = ("oracle",)
 """Routers that were told the answer: no baselines."""
@@ -124,7 +124,7 @@ def figures(tried: Tried) -> dict[str, Any]:
     }
     if worth:
         found["regret"] = fmean(each.regret for each in worth)
-        if (share := _of_oracle(worth)) is not None:
+        if (share := of_oracle(worth)) is not None:
             found["of_oracle"] = share
         found["worth"] = {each.task: {"own": each.own, "routed": each.routed, "regret": each.regret} for each in worth}
     return found
@@ -133,15 +133,6 @@ def figures(tried: Tried) -> dict[str, Any]:
 def narrowed(tried: Tried) -> dict[str, Routed]:
     """Return the trials that are for every member of a folder, with nobody but those members to sit."""
     return {name: part.narrowed() for name, part in tried.conditions.items() if name in _WHOLE}
-
-
-def _of_oracle(worth: Sequence[Worth]) -> float | None:
-    """Return what decisions earned as a share of what the right ones would have, each a mean over tasks.
-
-    None where the right ones earn nothing.
-    """
-    own = fmean(each.own for each in worth)
-    return fmean(each.routed for each in worth) / own if own else None
 
 
 def _kinds(trials: Trials) -> str:
@@ -216,7 +207,7 @@ def _worth(trials: Trials) -> str:
             name,
             works,
             *(percent(fmean(getattr(each, side) for each in of_works)) for side in ("found", "own", "routed")),
-            "" if (share := _of_oracle(of_works)) is None else percent(share),
+            "" if (share := of_oracle(of_works)) is None else percent(share),
             f"{fmean(each.regret for each in of_works):.3f}",
         )
         for name, tried in trials.items()

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from statistics import fmean
 from typing import Any
 
 import numpy as np
@@ -102,6 +103,15 @@ async def worth(
             )
         )
     return found
+
+
+def of_oracle(worth: Sequence[Worth]) -> float | None:
+    """Return what decisions earned as a share of what the right ones would have, each a mean over tasks.
+
+    None where the right ones earn nothing.
+    """
+    own = fmean(each.own for each in worth)
+    return fmean(each.routed for each in worth) / own if own else None
 
 
 def asked(tasks: Sequence[Task], catalogue: Catalogue) -> int:
