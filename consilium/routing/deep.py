@@ -25,8 +25,8 @@ DIRECTIONS = 200
 """In which states of different requests differ most, measured by how much those of one member's do."""
 CHARACTERS = 1_600
 """Of a message that are read: as many from its beginning as from its end."""
-LOST = 0.005
-"""Share of the other members' requests that a member added later may take from them."""
+LOST = 0.004
+"""Share of the other members' requests, of those it is held to, that a member added later may take."""
 REFERENCES = 300
 """Requests of each member that are kept to hold a newcomer to that."""
 _FOLDS = 4
