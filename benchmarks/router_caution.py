@@ -12,6 +12,7 @@ member does. *more than base*: regret at unseen work beyond that of seating the 
 import argparse
 import asyncio
 import json
+import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -83,7 +84,8 @@ async def costs(arguments: argparse.Namespace) -> dict[float, Cost]:
     tasks = [reader.read(member) for member in members]
     unseen = unseen_rows(arguments.more, arguments.rows)
     found = {}
-    async with EmbeddedEngine(open_base(settings.base, cache=settings.cache_dir), catalogue) as engine:
+    base = open_base(settings.base, cache=settings.cache_dir)
+    async with EmbeddedEngine(base, catalogue, precision=settings.precision) as engine:
         answers = Answers(engine, arguments.work / "answers.jsonl")
         for caution in arguments.caution:
             sits = seats.first([each.message for each in raw], caution)
@@ -99,6 +101,7 @@ async def costs(arguments: argparse.Namespace) -> dict[float, Cost]:
                 of_oracle=of_oracle(paid),
                 more_than_base=together(lost).over("router", fallback),
             )
+            print(*_line(caution, found[caution]), sep="  ", file=sys.stderr)
     return found
 
 

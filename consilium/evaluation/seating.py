@@ -105,13 +105,13 @@ async def worth(
     return found
 
 
-def of_oracle(worth: Sequence[Worth]) -> float | None:
+def of_oracle(works: Sequence[Worth]) -> float | None:
     """Return what decisions earned as a share of what the right ones would have, each a mean over tasks.
 
     None where the right ones earn nothing.
     """
-    own = fmean(each.own for each in worth)
-    return fmean(each.routed for each in worth) / own if own else None
+    own = fmean(each.own for each in works)
+    return fmean(each.routed for each in works) / own if own else None
 
 
 def asked(tasks: Sequence[Task], catalogue: Catalogue) -> int:
